@@ -1,0 +1,80 @@
+"""The process environment, read here and nowhere else."""
+
+import os
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+_TOKEN_VARIABLES: Final = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
+_TRUE: Final = frozenset({"1", "on", "yes", "true"})
+
+
+@dataclass(frozen=True)
+class Secret:
+    """A value that never shows: not in a repr, a log, a traceback or an f-string."""
+
+    _value: str = field(repr=False)
+
+    def __str__(self) -> str:
+        return "***"
+
+    def reveal(self) -> str:
+        """The value itself, for the one call that needs it."""
+        return self._value
+
+
+@dataclass(frozen=True)
+class Environment:
+    """What the environment says, resolved once.
+
+    Attributes:
+        endpoint: The Hub's address, without a trailing slash.
+        token: The Hub token given by variable, if any. With trusted publishing it is left to the client.
+        home: `HF_HOME`; ramekin keeps downloads and unfinished work in `home/ramekin`.
+        offline: Nothing may be asked of the network.
+        ci: A continuous-integration job: a checkout is left as it was.
+        github_actions: Running as a step of GitHub Actions.
+        color: Whether colour may be used at all.
+    """
+
+    endpoint: str
+    token: Secret | None
+    home: Path
+    offline: bool
+    ci: bool
+    github_actions: bool
+    color: bool
+
+    @property
+    def state(self) -> Path:
+        """Directory for ramekin's own downloads and unfinished work."""
+        return self.home / "ramekin"
+
+    @classmethod
+    def read(cls, variables: Mapping[str, str] | None = None) -> "Environment":
+        """Read the environment; the real one unless `variables` are given."""
+        env = os.environ if variables is None else variables
+        home = env.get("HF_HOME") or Path(env.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface"
+        # Trusted publishing comes before a token, as in the Hub client: the exchange is then the client's business.
+        named = None if env.get("HF_OIDC_RESOURCE") else next(filter(None, map(env.get, _TOKEN_VARIABLES)), None)
+        return cls(
+            endpoint=(env.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/"),
+            token=Secret(named.strip()) if named else None,
+            home=Path(home).expanduser(),
+            offline=_truth(env.get("HF_HUB_OFFLINE")) or _truth(env.get("TRANSFORMERS_OFFLINE")),
+            ci=_truth(env.get("CI")),
+            github_actions=_truth(env.get("GITHUB_ACTIONS")),
+            color=not env.get("NO_COLOR"),
+        )
+
+
+def withdraw_tokens(variables: MutableMapping[str, str] | None = None) -> None:
+    """Take the tokens out of the environment, so that no child process and no dump of it can show them."""
+    env = os.environ if variables is None else variables
+    for name in _TOKEN_VARIABLES:
+        env.pop(name, None)
+
+
+def _truth(value: str | None) -> bool:
+    return (value or "").strip().lower() in _TRUE

@@ -1,0 +1,70 @@
+"""The merged checkpoint, laid out before a byte of it exists: which tensors go where, made from what."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from ramekin.checkpoint.tensors import ITEM_SIZES, Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class TensorTask:
+    """One tensor of the output and what it is made from.
+
+    Attributes:
+        name: Its name, the same everywhere.
+        dtype: Element type of the output, as safetensors spells it.
+        shape: The base's dimensions.
+        operation: `merge`, or `copy` for what is not floating point: equal in all, and copied from the base.
+        base: The base's tensor.
+        experts: The experts' tensors in manifest order. Where an expert's vocabulary is padded differently its first
+            dimension differs; elements that it lacks count as unchanged, elements that the base lacks are left out.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    operation: Literal["merge", "copy"]
+    base: Tensor
+    experts: tuple[Tensor, ...]
+
+    @property
+    def numel(self) -> int:
+        """Number of elements of the output."""
+        return math.prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the output."""
+        return self.numel * ITEM_SIZES[self.dtype]
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One file of the output: its tensors in the order of their data."""
+
+    file: str
+    tensors: tuple[TensorTask, ...]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """All files of weights that a merge writes."""
+
+    shards: tuple[Shard, ...]
+    experts: tuple[str, ...]
+
+    @property
+    def total_size(self) -> int:
+        """Bytes of all tensors of the output, without headers."""
+        return sum(task.nbytes for shard in self.shards for task in shard.tensors)
+
+    @property
+    def merged_elements(self) -> int:
+        """Elements that take part in the merge: floating point, tied tensors once."""
+        return sum(t.numel for shard in self.shards for t in shard.tensors if t.operation == "merge")
+
+    @property
+    def input_bytes(self) -> int:
+        """Bytes of tensor data that one pass over all inputs reads."""
+        return sum(t.base.nbytes + sum(e.nbytes for e in t.experts) for s in self.shards for t in s.tensors)

@@ -1,0 +1,148 @@
+"""`ramekin/report.json`: what a merge did, written by `merge`, read by every command that takes a directory."""
+
+from pathlib import Path
+from typing import Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ramekin.errors import DamagedError
+from ramekin.methods import AnyMethod
+from ramekin.methods.ram import Overlap
+
+REPORT_NAME: Final = "ramekin/report.json"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class ReportedSource(_Part):
+    """A source as it was used."""
+
+    source: str
+    commit: str
+    license: str | None = None
+
+
+class ReportedExpert(ReportedSource):
+    """An expert as it was used."""
+
+    name: str
+
+
+class ExpertOverlap(_Part):
+    """How one expert's changes overlap with the others'."""
+
+    changed: int
+    density: float
+    unique: int
+    shared: int
+    rho: float | None
+    factor: float = Field(alias="lambda")
+    shared_with: tuple[int, ...]
+
+    model_config = ConfigDict(extra="ignore", frozen=True, populate_by_name=True)
+
+
+class ReportedOverlap(_Part):
+    """The overlap statistics of the whole model."""
+
+    elements: int
+    patterns: dict[str, int]
+    experts: dict[str, ExpertOverlap]
+
+
+class FileRecord(_Part):
+    """Size in bytes and sha256 in hex of one file."""
+
+    size: int
+    sha256: str
+
+
+class ReportedOutput(_Part):
+    """What was written."""
+
+    repo: str
+    commit: str | None = None
+    files: dict[str, FileRecord]
+
+
+class Seconds(_Part):
+    """Wall time of the stages."""
+
+    fetch: float = 0.0
+    merge: float = 0.0
+    publish: float = 0.0
+
+
+class Cost(_Part):
+    """What it took. Not part of what must be reproducible."""
+
+    seconds: Seconds = Seconds()
+    bytes_read: int = 0
+    bytes_written: int = 0
+    peak_rss_bytes: int = 0
+
+
+class Report(_Part):
+    """The whole report, schema 1."""
+
+    schema_version: Literal[1] = Field(1, alias="schema")
+    key: str
+    ramekin: str
+    method: AnyMethod
+    base: ReportedSource
+    experts: tuple[ReportedExpert, ...]
+    overlap: ReportedOverlap
+    notes: tuple[str, ...] = ()
+    output: ReportedOutput
+    cost: Cost = Cost()
+
+    model_config = ConfigDict(extra="ignore", frozen=True, populate_by_name=True)
+
+    def to_json(self) -> str:
+        """The file's text: keys in a fixed order, two spaces, a final newline."""
+        return self.model_dump_json(by_alias=True, indent=2) + "\n"
+
+
+def report_overlap(overlap: Overlap, names: tuple[str, ...], lambdas: tuple[float, ...]) -> ReportedOverlap:
+    """Arrange the counts as the report shows them.
+
+    Args:
+        overlap: Counts by pattern over the whole model.
+        names: The experts in manifest order.
+        lambdas: Factor on each expert's unique part.
+    """
+    elements = overlap.elements
+    experts = {}
+    for t, (name, factor) in enumerate(zip(names, lambdas, strict=True)):
+        shared_with = overlap.shared_with(t)
+        changed = sum(shared_with)
+        experts[name] = ExpertOverlap(
+            changed=changed,
+            density=changed / elements if elements else 0.0,
+            unique=overlap.unique(t),
+            shared=overlap.shared(t),
+            rho=overlap.rho(t),
+            factor=factor,
+            shared_with=shared_with,
+        )
+    patterns = {"".join("01"[p >> t & 1] for t in range(len(names))): n for p, n in enumerate(overlap.counts)}
+    return ReportedOverlap(elements=elements, patterns=patterns, experts=experts)
+
+
+def read_report(directory: Path) -> Report:
+    """Read the report of a merged directory.
+
+    Raises:
+        DamagedError: There is none, or it is not a report.
+    """
+    path = directory / REPORT_NAME
+    try:
+        return Report.model_validate_json(path.read_bytes())
+    except FileNotFoundError as error:
+        raise DamagedError(
+            f"{path} does not exist", "give a directory that `ramekin merge` or `ramekin run --out` wrote"
+        ) from error
+    except (ValidationError, OSError) as error:
+        raise DamagedError(f"{path} cannot be read as a report", "merge again, or restore the file") from error
