@@ -24,7 +24,7 @@ class Progress(Protocol):
 class Silence:
     """Shows nothing."""
 
-    def bar(self, label: str, total: int) -> AbstractContextManager[Bar]:  # noqa: ARG002
+    def bar(self, label: str, total: int) -> AbstractContextManager[Bar]:
         """A bar that nobody sees."""
         return nullcontext(self)
 

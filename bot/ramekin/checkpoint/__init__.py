@@ -1,0 +1,1 @@
+"""What a checkpoint holds, read from headers and small files alone."""

@@ -1,0 +1,1 @@
+"""The lock: every source pinned to a commit, every file that is read to its digest."""

@@ -1,0 +1,1 @@
+"""The merge manifest: read with all its problems, and as data."""

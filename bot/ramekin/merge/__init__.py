@@ -1,0 +1,1 @@
+"""The merge itself: weights streamed through the methods' loops."""

@@ -93,7 +93,7 @@ class Ram(RamFamily):
 
     name: Literal["ram"] = "ram"
 
-    def lambda_of(self, shared: int, unique: int) -> float:  # noqa: ARG002
+    def lambda_of(self, shared: int, unique: int) -> float:
         """1, whatever the overlap."""
         return 1.0
 

@@ -1,0 +1,1 @@
+"""What a merge would do, known before any weight is read."""

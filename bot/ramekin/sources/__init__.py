@@ -1,0 +1,1 @@
+"""Where checkpoints come from: repositories on the Hub and local directories."""
