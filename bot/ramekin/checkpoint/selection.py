@@ -1,0 +1,59 @@
+"""Which files of a source a merge reads. All else is never asked for: no pickle, code, card or training state."""
+
+import re
+from collections.abc import Iterable
+from typing import Final, Literal
+
+from ramekin.checkpoint.inventory import weight_files
+
+CONFIG: Final = "config.json"
+TOKENIZER: Final = "tokenizer.json"
+
+_CONFIGS: Final = frozenset({
+    CONFIG, "generation_config.json", "preprocessor_config.json", "processor_config.json",
+    "video_preprocessor_config.json", "feature_extractor_config.json",
+})  # fmt: skip
+_TOKENIZER_SETTINGS: Final = frozenset({
+    "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "chat_template.jinja",
+    "chat_template.json",
+})  # fmt: skip
+_VOCABULARIES: Final = frozenset({
+    "vocab.json", "merges.txt", "vocab.txt", "tekken.json", "normalizer.json", "entity_vocab.json",
+})  # fmt: skip
+_MODEL: Final = re.compile(r"[A-Za-z0-9_][\w.\-]{0,100}\.model", re.ASCII)
+"""Sentencepiece models: `tokenizer.model`, `spiece.model`, `sentencepiece.bpe.model`."""
+_TEMPLATE: Final = re.compile(r"additional_chat_templates/[A-Za-z0-9_][\w.\-]{0,100}\.jinja", re.ASCII)
+
+
+def files_to_read(names: Iterable[str], role: Literal["base", "expert"], *, source: str = "") -> tuple[str, ...]:
+    """The files of a source that a merge reads, sorted.
+
+    Of the base: weights, and every config, tokenizer and chat-template file, since the merge takes them over. Of an
+    expert: weights, and what has to be compared with the base. Where an expert has `tokenizer.json`, its vocabulary is
+    known from that alone.
+
+    Args:
+        names: All paths of the source.
+        role: What the source is in the merge.
+        source: Name of the source, for messages.
+
+    Raises:
+        IncompatibleError: The source has no weights that can be merged.
+    """
+    paths = set(names)
+    wanted = set(weight_files(paths, source=source))
+    if role == "base":
+        wanted |= paths & (_CONFIGS | _TOKENIZER_SETTINGS | _VOCABULARIES | {TOKENIZER})
+        wanted |= {path for path in paths if _MODEL.fullmatch(path) or _TEMPLATE.fullmatch(path)}
+    else:
+        wanted |= paths & (_TOKENIZER_SETTINGS | {CONFIG, TOKENIZER})
+        if TOKENIZER not in paths:
+            wanted |= paths & _VOCABULARIES
+            wanted |= {path for path in paths if _MODEL.fullmatch(path)}
+    return tuple(sorted(wanted))
+
+
+def files_to_copy(names: Iterable[str]) -> tuple[str, ...]:
+    """Of the base's files that are read, those that the merge takes over byte for byte: all but weights and index."""
+    paths = set(names)
+    return tuple(sorted(set(files_to_read(paths, "base")) - set(weight_files(paths))))
