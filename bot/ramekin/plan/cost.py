@@ -1,0 +1,91 @@
+"""What a merge will take: bytes to download, read and write, disk, memory, and an estimate of the time."""
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict
+
+from ramekin.lock.model import PinnedFile
+from ramekin.plan.layout import Layout
+
+MEMORY_AT_REST: Final = 600 * 2**20
+"""Bytes of the process with its numeric libraries loaded, before a tensor is read."""
+
+MEMORY_PER_INPUT: Final = 3 * 16 * 2**20
+"""Bytes for each input: chunks of 16 MiB that are being read, computed on, and were just let go."""
+
+DOWNLOAD_RATE: Final = 100e6
+UPLOAD_RATE: Final = 50e6
+READ_RATE: Final = 1e9
+WRITE_RATE: Final = 5e8
+
+ASSUMPTIONS: Final = (
+    f"downloads at {DOWNLOAD_RATE / 1e6:.0f} MB/s, reading at {READ_RATE / 1e9:.0f} GB/s, "
+    f"writing at {WRITE_RATE / 1e6:.0f} MB/s, uploads at {UPLOAD_RATE / 1e6:.0f} MB/s"
+)
+
+
+class PlannedCost(BaseModel):
+    """What a merge will take on this machine. No part of the plan's hash, since another machine has other files.
+
+    Attributes:
+        download_bytes: Bytes of files that are not at hand yet.
+        download_files: Number of those files.
+        at_hand_bytes: Bytes of files that need no download.
+        read_bytes: Bytes of tensors that all passes read together.
+        write_bytes: Bytes that the output has.
+        disk_bytes: Free disk that is needed: downloads and output.
+        memory_bytes: Memory that is needed, whatever the size of the model.
+        seconds: Estimated time of everything, publishing included.
+        assumptions: What the estimate takes for granted.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    download_bytes: int
+    download_files: int
+    at_hand_bytes: int
+    read_bytes: int
+    write_bytes: int
+    disk_bytes: int
+    memory_bytes: int
+    seconds: int
+    assumptions: str = ASSUMPTIONS
+
+
+def memory_needed(experts: int) -> int:
+    """Bytes of memory that a merge of a base and so many experts needs. It does not grow with the model."""
+    return MEMORY_AT_REST + (experts + 2) * MEMORY_PER_INPUT
+
+
+def estimate_cost(
+    pinned: Iterable[Mapping[str, PinnedFile]], at_hand: Iterable[str], layout: Layout, passes: int, copied: int = 0
+) -> PlannedCost:
+    """Estimate what a merge will take.
+
+    Args:
+        pinned: The files that are read, by path, of each source.
+        at_hand: Digests (`PinnedFile.digest`) of the files that need no download.
+        layout: The merged checkpoint.
+        passes: How often the method reads all inputs.
+        copied: Bytes of the base's files that the output takes over.
+    """
+    present = frozenset(at_hand)
+    # A file that two sources share, such as a tokenizer, is downloaded once.
+    files = {file.digest: file.size for source in pinned for file in source.values()}
+    missing = [size for digest, size in files.items() if digest not in present]
+    download = sum(missing)
+    read = passes * layout.input_bytes
+    write = layout.total_size + copied
+    seconds = download / DOWNLOAD_RATE + read / READ_RATE + write / WRITE_RATE + write / UPLOAD_RATE
+    return PlannedCost(
+        download_bytes=download,
+        download_files=len(missing),
+        at_hand_bytes=sum(files.values()) - download,
+        read_bytes=read,
+        write_bytes=write,
+        disk_bytes=download + write,
+        memory_bytes=memory_needed(len(layout.experts)),
+        seconds=math.ceil(seconds),
+    )
