@@ -36,6 +36,7 @@ class Environment:
         ci: A continuous-integration job: a checkout is left as it was.
         github_actions: Running as a step of GitHub Actions.
         color: Whether colour may be used at all.
+        retry_wait: Seconds before the first repetition of a call that failed; doubled each time.
     """
 
     endpoint: str
@@ -45,6 +46,7 @@ class Environment:
     ci: bool
     github_actions: bool
     color: bool
+    retry_wait: float = 1.0
 
     @property
     def state(self) -> Path:
@@ -66,6 +68,7 @@ class Environment:
             ci=_truth(env.get("CI")),
             github_actions=_truth(env.get("GITHUB_ACTIONS")),
             color=not env.get("NO_COLOR"),
+            retry_wait=float(env.get("RAMEKIN_RETRY_WAIT") or 1.0),
         )
 
 

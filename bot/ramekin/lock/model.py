@@ -6,7 +6,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-FileName = Annotated[str, Field(pattern=r"^(?!/)(?!.*(^|/)\.\.?(/|$))[^\x00-\x1f\\]+$", max_length=500)]
+_CHARACTER = r"[^/\\\x00-\x1f]"
+_PART_OF_PATH = rf"(?:[^./\\\x00-\x1f]{_CHARACTER}*|\.[^./\\\x00-\x1f]{_CHARACTER}*|\.\.{_CHARACTER}+)"  # not `.`, not `..`
+FileName = Annotated[str, Field(pattern=rf"^{_PART_OF_PATH}(?:/{_PART_OF_PATH})*$", max_length=500)]
 
 
 class _Part(BaseModel):
@@ -59,7 +61,8 @@ class PinnedSource(_Part):
     """One source: where it is, at which commit, with which files.
 
     Attributes:
-        source: Repository id, or the path as the manifest has it.
+        source: Canonical repository id, or the path as the manifest has it.
+        named: What the manifest calls it, where the Hub has another name for it since.
         kind: `hub` or `local`.
         requested: Revision that the manifest names, None for the default branch.
         commit: Commit on the Hub; for a local directory the first 40 digits of a digest of its files.
@@ -68,6 +71,7 @@ class PinnedSource(_Part):
     """
 
     source: str
+    named: str | None = None
     kind: Literal["hub", "local"]
     requested: str | None = None
     commit: Commit
@@ -93,5 +97,5 @@ class Lock(_Part):
         return {"base": self.base} | {f"expert:{name}": pinned for name, pinned in self.experts.items()}
 
     def to_json(self) -> str:
-        """The file's text: two spaces, a final newline, nothing that is empty."""
-        return self.model_dump_json(by_alias=True, indent=2, exclude_none=True, exclude_defaults=False) + "\n"
+        """The file's text: two spaces, a final newline, nothing that is absent."""
+        return self.model_dump_json(by_alias=True, indent=2, exclude_none=True) + "\n"

@@ -1,1 +1,36 @@
 """Where checkpoints come from: repositories on the Hub and local directories."""
+
+from pathlib import Path
+
+from ramekin.client import HubClient
+from ramekin.digests import DigestMemory
+from ramekin.manifest.model import Source as Reference
+from ramekin.progress import Progress
+from ramekin.sources.base import ReadRange, Role, Source
+from ramekin.sources.hub import HubSource
+from ramekin.sources.local import LocalSource
+
+__all__ = ["HubSource", "LocalSource", "ReadRange", "Role", "Source", "Sources"]
+
+
+class Sources:
+    """Opens what a manifest names.
+
+    Args:
+        client: The Hub.
+        root: Directory that relative paths start from: the manifest's.
+        digests: Digests of local files already taken.
+        progress: Where reading large local files is shown.
+    """
+
+    def __init__(self, client: HubClient, root: Path, digests: DigestMemory, progress: Progress) -> None:
+        self._client = client
+        self._root = root
+        self._digests = digests
+        self.progress = progress
+
+    def open(self, reference: Reference) -> HubSource | LocalSource:
+        """The source behind a reference."""
+        if reference.path is not None:
+            return LocalSource(reference, self._root, self._digests, self.progress)
+        return HubSource(reference, self._client)

@@ -1,0 +1,297 @@
+"""The Hub as ramekin uses it: the calls it makes through `huggingface_hub`, with errors of our own.
+
+The client retries some calls and not others. Reading is retried here, uniformly; a commit is not, because it may have
+landed although its answer was lost: `ramekin.publish` looks at the branch before it tries again.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from huggingface_hub import (
+    CommitOperationAdd,
+    CommitOperationCopy,
+    CommitOperationDelete,
+    HfApi,
+    get_session,
+    get_token,
+    hf_hub_url,
+)
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    OfflineModeIsEnabled,
+    RemoteEntryNotFoundError,
+    RepositoryNotFoundError,
+)
+from huggingface_hub.hf_api import RepoFile
+from huggingface_hub.utils import build_hf_headers, hf_raise_for_status  # type: ignore[attr-defined]
+
+from ramekin import __version__
+from ramekin.environment import Environment, Secret
+from ramekin.errors import DamagedError, PublishError, SourceError
+from ramekin.refusals import BUSY, TransportError, reading, refuse, refuse_write, writing
+
+_TRIES: Final = 5
+_TIMEOUT: Final = 60.0
+"""Seconds without a byte after which a connection counts as dead."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class RepoState:
+    """A repository at a revision: its canonical id, commit, and who may see it."""
+
+    repo: str
+    commit: str
+    private: bool
+    gated: bool
+
+
+@dataclass(frozen=True)
+class RepoEntry:
+    """One file of a commit: size in bytes and sha256 (large files) or git blob id (files kept in git)."""
+
+    path: str
+    size: int
+    sha256: str | None
+    blob: str | None
+
+
+@dataclass(frozen=True)
+class Change:
+    """What one commit does.
+
+    Attributes:
+        add: Content by path in the repository, from a file or from memory.
+        delete: Paths that go.
+    """
+
+    add: Mapping[str, Path | bytes]
+    delete: tuple[str, ...]
+    message: str
+    description: str
+
+
+class HubClient:
+    """The Hub at one endpoint, with one token."""
+
+    def __init__(self, environment: Environment, *, token: Secret | None = None) -> None:
+        self._environment = environment
+        self._token = token or environment.token
+        self._wait = environment.retry_wait
+        self._api = HfApi(
+            endpoint=environment.endpoint,
+            token=self._token.reveal() if self._token else None,
+            library_name="ramekin",
+            library_version=__version__,
+        )
+
+    @property
+    def endpoint(self) -> str:
+        """The Hub's address."""
+        return self._environment.endpoint
+
+    def secrets(self) -> tuple[str, ...]:
+        """Token values that no output may show."""
+        known = (self._token.reveal() if self._token else None, get_token())
+        return tuple(dict.fromkeys(value for value in known if value))
+
+    # Reading
+
+    def state(self, repo: str, revision: str | None = None) -> RepoState | None:
+        """The repository at a revision, or None where it does not exist or may not be seen.
+
+        Raises:
+            SourceError: The revision does not exist, or the Hub cannot be asked.
+        """
+        with reading(repo, revision):
+            try:
+                # Not the whole record: it carries the card, and a hostile card breaks the client that parses it.
+                info = self._patiently(
+                    lambda: self._api.model_info(repo, revision=revision, expand=["sha", "private", "gated"])
+                )
+            except GatedRepoError:
+                raise
+            except RepositoryNotFoundError:
+                return None
+        if not info.sha:
+            raise DamagedError(f"{repo}: the Hub names no commit for it", "try again later")
+        return RepoState(info.id, info.sha, bool(info.private), bool(info.gated))
+
+    def entries(self, repo: str, commit: str) -> tuple[RepoEntry, ...]:
+        """All files of a commit."""
+        with reading(repo, commit):
+            items = self._patiently(lambda: list(self._api.list_repo_tree(repo, revision=commit, recursive=True)))
+        return tuple(
+            RepoEntry(f.path, f.size, f.lfs.sha256 if f.lfs else None, None if f.lfs else f.blob_id)
+            for f in items
+            if isinstance(f, RepoFile)
+        )
+
+    def read(self, repo: str, commit: str, file: str, start: int, stop: int) -> bytes:
+        """Bytes `start` to `stop` of a file, fewer at its end; one range request."""
+        if stop <= start:
+            return b""
+
+        def request() -> bytes:
+            with self._stream(repo, commit, file, {"Range": f"bytes={start}-{stop - 1}"}) as response:
+                if response.status_code == 416:
+                    return b""
+                hf_raise_for_status(response)
+                skip = 0 if response.status_code == 206 else start
+                return _take(response.iter_bytes(1 << 16), skip, stop - start)
+
+        with reading(f"{repo}/{file}", commit):
+            return self._patiently(request)
+
+    def read_if_present(self, repo: str, commit: str, file: str, limit: int) -> bytes | None:
+        """The first `limit` bytes of a file, or None where the commit has no such file."""
+        try:
+            return self.read(repo, commit, file, 0, limit)
+        except SourceError as error:
+            if isinstance(error.__cause__, RemoteEntryNotFoundError):
+                return None
+            raise
+
+    @contextmanager
+    def download(self, repo: str, commit: str, file: str, start: int) -> Iterator[tuple[int, Iterator[bytes]]]:
+        """Stream a file from byte `start`; yields the offset the server really starts at, and the pieces.
+
+        Raises:
+            SourceError: The file cannot be had. A connection that breaks is a `ConnectionError` instead.
+        """
+        headers = {"Range": f"bytes={start}-"} if start else {}
+        try:
+            with self._stream(repo, commit, file, headers) as response:
+                hf_raise_for_status(response)
+                yield (start if response.status_code == 206 else 0), response.iter_bytes(1 << 20)
+        except HfHubHTTPError as error:
+            if error.response.status_code in BUSY:
+                raise ConnectionError(f"the Hub answered {error.response.status_code}") from error
+            refuse(f"{repo}/{file}", commit, error)
+        except TransportError as error:
+            raise ConnectionError(str(error)) from error
+
+    @contextmanager
+    def _stream(self, repo: str, commit: str, file: str, extra: dict[str, str]) -> Iterator[Any]:
+        if self._environment.offline:
+            raise OfflineModeIsEnabled("HF_HUB_OFFLINE is set")
+        url = hf_hub_url(repo, file, revision=commit, endpoint=self.endpoint)
+        headers = build_hf_headers(token=self._token.reveal() if self._token else None, library_name="ramekin")
+        headers |= {"Accept-Encoding": "identity"} | extra
+        with get_session().stream("GET", url, headers=headers, timeout=_TIMEOUT) as response:
+            yield response
+
+    def pause(self, attempt: int) -> None:
+        """Wait before trying again, twice as long each time."""
+        time.sleep(self._wait * 2**attempt)
+
+    def _patiently(self, call: Callable[[], T]) -> T:
+        """Repeat a reading call while the Hub is busy or the network fails, waiting twice as long each time."""
+        for attempt in range(_TRIES):
+            try:
+                return call()
+            except HfHubHTTPError as error:
+                if attempt == _TRIES - 1 or error.response.status_code not in BUSY:
+                    raise
+                wait = error.response.headers.get("Retry-After", "")
+                time.sleep(min(60.0, float(wait)) if wait.isdigit() else self._wait * 2**attempt)
+            except (TransportError, ConnectionError, TimeoutError) as error:
+                if attempt == _TRIES - 1 or isinstance(error, OfflineModeIsEnabled):
+                    raise
+                self.pause(attempt)
+        raise AssertionError
+
+    # Writing
+
+    def create_repo(self, repo: str, *, private: bool) -> None:
+        """Create a repository; one that exists is left as it is.
+
+        Raises:
+            PublishError: It may not be created.
+        """
+        with writing(repo, "create the repository"):
+            self._patiently(lambda: self._api.create_repo(repo, private=private, exist_ok=True))
+
+    def commit(self, repo: str, change: "Change", *, parent: str, pull_request: bool) -> tuple[str, str]:
+        """Make one commit against `parent`; returns its id and where to look at it.
+
+        Raises:
+            StaleParentError: The branch has moved on from `parent`.
+            ConnectionError: No answer came; the commit may have landed or not.
+            PublishError: The Hub refused.
+        """
+        operations: list[CommitOperationAdd | CommitOperationCopy | CommitOperationDelete] = [
+            CommitOperationAdd(name, str(data) if isinstance(data, Path) else data) for name, data in change.add.items()
+        ]
+        operations += [CommitOperationDelete(name) for name in change.delete]
+        try:
+            info = self._api.create_commit(
+                repo,
+                operations,
+                commit_message=change.message,
+                commit_description=change.description,
+                parent_commit=parent,
+                create_pr=pull_request,
+            )
+        except HfHubHTTPError as error:
+            if error.response.status_code == 412:
+                raise StaleParentError(
+                    f"{repo}: the branch has moved on since the plan was made (it was at {parent[:7]})",
+                    "nothing was published; run the same command again to plan against the new state",
+                ) from error
+            if error.response.status_code in BUSY:
+                raise ConnectionError(f"the Hub answered {error.response.status_code}") from error
+            refuse_write(repo, "commit", error)
+        except OfflineModeIsEnabled as error:
+            refuse_write(repo, "commit", error)
+        except (ConnectionError, TimeoutError, TransportError) as error:
+            raise ConnectionError(str(error)) from error
+        except (ValueError, OSError) as error:
+            refuse_write(repo, "commit", error)
+        return info.oid, str(info.pr_url or info.commit_url)
+
+    def open_pull_requests(self, repo: str, title: str) -> tuple[str, ...]:
+        """Addresses of the repository's open pull requests with exactly this title."""
+        with reading(repo):
+            found = self._patiently(
+                lambda: list(
+                    self._api.get_repo_discussions(repo, discussion_type="pull_request", discussion_status="open")
+                )
+            )
+        return tuple(str(d.url) for d in found if d.title == title)
+
+    def tags(self, repo: str) -> dict[str, str]:
+        """All tags with the commits they point to."""
+        with reading(repo):
+            refs = self._patiently(lambda: self._api.list_repo_refs(repo))
+        return {tag.name: tag.target_commit for tag in refs.tags}
+
+    def tag(self, repo: str, tag: str, commit: str) -> None:
+        """Put a tag on a commit.
+
+        Raises:
+            PublishError: It exists already, or may not be made.
+        """
+        with writing(repo, f"put the tag {tag} on {commit[:7]}"):
+            self._api.create_tag(repo, tag=tag, revision=commit)
+
+
+class StaleParentError(PublishError):
+    """The branch is no longer where the plan saw it."""
+
+
+def _take(pieces: Iterator[bytes], skip: int, count: int) -> bytes:
+    """`count` bytes after the first `skip`, without reading on."""
+    taken = bytearray()
+    for piece in pieces:
+        taken += piece[skip:] if skip else piece
+        skip = max(0, skip - len(piece))
+        if len(taken) >= count:
+            break
+    return bytes(taken[:count])

@@ -1,0 +1,94 @@
+"""Making a lock: asking every source what it holds now, or keeping what was pinned before."""
+
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from ramekin.errors import LockError, Problem, RamekinError
+from ramekin.lock.file import lock_path, read_lock, write_lock
+from ramekin.lock.key import fits, merge_key
+from ramekin.lock.model import Lock, PinnedSource
+from ramekin.manifest.model import Manifest
+from ramekin.manifest.reading import LoadedManifest
+from ramekin.methods.base import SEMANTICS
+from ramekin.sources import Role, Sources
+
+
+@dataclass(frozen=True)
+class LockPolicy:
+    """How a command treats the lock.
+
+    Attributes:
+        locked: An absent or stale lock is an error.
+        upgrade: Pin everything anew.
+        write: Write the file beside the manifest if it changed; not in a CI checkout.
+    """
+
+    locked: bool = False
+    upgrade: bool = False
+    write: bool = True
+
+
+def make_lock(manifest: Manifest, sources: Sources, old: Lock | None = None) -> Lock:
+    """Pin all sources of a manifest; those that `old` pins already, at the same revision, stay as they are.
+
+    Raises:
+        SourceError: Sources that cannot be had; all of them at once.
+        IncompatibleError: Sources without weights that can be merged.
+    """
+    kept = old.sources if old else {}
+
+    def pin(role: str) -> PinnedSource | RamekinError:
+        reference = manifest.sources[role]
+        pinned = kept.get(role)
+        if pinned and (pinned.named or pinned.source, pinned.requested) == (str(reference), reference.revision):
+            return pinned
+        kind: Role = "base" if role == "base" else "expert"
+        try:
+            return sources.open(reference).pin(kind)
+        except RamekinError as error:
+            return error
+
+    with ThreadPoolExecutor(8) as pool:
+        outcomes = dict(zip(manifest.sources, pool.map(pin, manifest.sources), strict=True))
+    _raise_all(outcome for outcome in outcomes.values() if isinstance(outcome, RamekinError))
+    pinned = {role: outcome for role, outcome in outcomes.items() if isinstance(outcome, PinnedSource)}
+    base = pinned.pop("base")
+    experts = {role.removeprefix("expert:"): source for role, source in pinned.items()}
+    key = merge_key(manifest, base, experts)
+    return Lock(schema_version=1, key=key, semantics=SEMANTICS, base=base, experts=experts)
+
+
+def settle_lock(loaded: LoadedManifest, sources: Sources, policy: LockPolicy) -> Lock:
+    """The lock that a command works with: the one on disk if it fits, else a new one, as the policy says.
+
+    Raises:
+        LockError: The policy demands a lock that fits, and there is none.
+        SourceError: A source that has to be pinned cannot be had.
+    """
+    path = lock_path(loaded.path)
+    old = None if policy.upgrade and not policy.locked else read_lock(path)
+    if old is not None and fits(old, loaded.manifest):
+        return old
+    if policy.locked:
+        raise stale_lock(path, old)
+    lock = make_lock(loaded.manifest, sources, old)
+    if policy.write:
+        write_lock(path, lock)
+    return lock
+
+
+def stale_lock(path: Path, lock: Lock | None) -> LockError:
+    """The error for a lock that is absent or does not fit its manifest."""
+    if lock is None:
+        return LockError(f"{path}: there is no lock", "make it with `ramekin lock`, and commit it")
+    return LockError(f"{path}: the lock does not fit the manifest", "run `ramekin lock` again, and commit the result")
+
+
+def _raise_all(errors: Iterable[RamekinError]) -> None:
+    """Raise one error with the problems of all; its kind is the first one's."""
+    found = list(errors)
+    if found:
+        problems: list[Problem] = [problem for error in found for problem in error.problems]
+        raise type(found[0])(problems=problems) from found[0]

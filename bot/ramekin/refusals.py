@@ -1,0 +1,91 @@
+"""What the Hub's client raises, turned into errors of our own, each with something to do about it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final, NoReturn
+
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+    OIDCError,
+    RemoteEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+
+from ramekin.errors import PublishError, SourceError
+from ramekin.text import printable
+
+TransportError: Final[type[Exception]] = HfHubHTTPError.__mro__[1]
+"""The HTTP library's own base class: the Hub's client has changed libraries before, so it is not named here."""
+
+HUB_ERRORS: Final = (TransportError, OSError, ValueError, OIDCError)
+"""Everything that a call to the Hub may raise and a user can do something about."""
+
+BUSY: Final = frozenset({408, 429, 500, 502, 503, 504})
+"""Answers after which the same call may succeed."""
+
+
+@contextmanager
+def reading(subject: str, revision: str | None = None) -> Iterator[None]:
+    """Turn what reading from the Hub raises into `SourceError`."""
+    try:
+        yield
+    except HUB_ERRORS as error:
+        refuse(subject, revision, error)
+
+
+@contextmanager
+def writing(repo: str, action: str) -> Iterator[None]:
+    """Turn what writing to the Hub raises into `PublishError`."""
+    try:
+        yield
+    except HUB_ERRORS as error:
+        refuse_write(repo, action, error)
+
+
+def refuse(subject: str, revision: str | None, error: Exception) -> NoReturn:
+    """Turn what reading from the Hub raised into a `SourceError`; raise on what is no error of the Hub's."""
+    at = f" at {revision}" if revision else ""
+    match error:
+        case OfflineModeIsEnabled():
+            what, hint = "cannot be asked for, HF_HUB_OFFLINE is set", "unset HF_HUB_OFFLINE, or use local directories"
+        case GatedRepoError():
+            what, hint = "is gated and this token has no access", "accept its terms on its page, then set HF_TOKEN"
+        case RevisionNotFoundError():
+            what, hint = "has no such revision", "check branch, tag or commit"
+        case RemoteEntryNotFoundError() | LocalEntryNotFoundError():
+            what, hint = "does not exist", "check the repository's files, or pin again with `ramekin lock --upgrade`"
+        case RepositoryNotFoundError():
+            what = "does not exist, or this token may not see it"
+            hint = "check the name; for a private one set HF_TOKEN"
+        case OIDCError():
+            what, hint = f"no token: {printable(str(error))}", "give the job `permissions: id-token: write`"
+        case HfHubHTTPError():
+            what = f"the Hub answered {error.response.status_code} ({printable(error.server_message or 'no reason')})"
+            hint = "check HF_TOKEN" if error.response.status_code in {401, 403} else "try again later"
+        case TransportError() | ConnectionError() | TimeoutError():
+            what, hint = f"the network gave up ({printable(str(error))})", "check the connection and HF_ENDPOINT"
+        case _:
+            what, hint = printable(str(error)), "check the name, and that it is written as `namespace/name`"
+    raise SourceError(f"{printable(subject)}{printable(at)}: {what}", hint) from error
+
+
+def refuse_write(repo: str, action: str, error: Exception) -> NoReturn:
+    """Turn what writing to the Hub raised into a `PublishError`."""
+    hint = "try again later; nothing was published"
+    match error:
+        case OfflineModeIsEnabled():
+            why, hint = "HF_HUB_OFFLINE is set", "unset HF_HUB_OFFLINE"
+        case RepositoryNotFoundError():
+            why, hint = "it does not exist, or this token may not see it", "create it, or check HF_TOKEN"
+        case HfHubHTTPError():
+            code = error.response.status_code
+            why = f"the Hub answered {code} ({printable(error.server_message or 'no reason')})"
+            if code in {401, 403}:
+                hint = "set HF_TOKEN to a token that may write there"
+        case _:
+            why = printable(str(error))
+    raise PublishError(f"{printable(repo)}: could not {action}: {why}", hint) from error

@@ -1,0 +1,59 @@
+"""What a source's own card declares: licence, languages, data, parents. Written by strangers, read with bounds."""
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from ramekin.lock.model import CardFacts
+
+CARD_LIMIT: Final = 1 << 20
+"""Bytes of a card that are looked at."""
+_FRONT_MATTER: Final = re.compile(r"\A\ufeff?---[ \t]*\r?\n(.*?)^---[ \t]*$", re.DOTALL | re.MULTILINE)
+_WORD: Final = re.compile(r"[A-Za-z0-9][\w.+-]{0,99}", re.ASCII)
+_REPO: Final = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[\w.-]{1,96}", re.ASCII)
+_LINK: Final = re.compile(r"https://[^\s<>\"'`]{1,400}|LICENSE")
+_MOST: Final = 64
+
+
+def declared_in(card: bytes | None) -> tuple[CardFacts, tuple[str, ...]]:
+    """What a README's front matter declares, and the models it names as its base.
+
+    Whatever is not of the expected form counts as not declared: a card is no reason to fail.
+    """
+    front = _front_matter(card or b"")
+    link = front.get("license_link")
+    facts = CardFacts(
+        license=next(iter(_words(front.get("license"), _WORD)), "").lower() or None,
+        license_name=_text(front.get("license_name")),
+        license_link=link
+        if isinstance(link, str) and re.fullmatch(r"https://[^\s<>\"'`]{1,400}|LICENSE", link)
+        else None,
+        language=_words(front.get("language"), _WORD),
+        datasets=_words(front.get("datasets"), _REPO),
+        pipeline_tag=next(iter(_words(front.get("pipeline_tag"), _WORD)), None),
+    )
+    return facts, _words(front.get("base_model"), _REPO)
+
+
+def _front_matter(card: bytes) -> dict[object, object]:
+    match = _FRONT_MATTER.match(card[:CARD_LIMIT].decode("utf-8", "replace"))
+    # Aliases are how a small file becomes a huge one, and no card needs them.
+    if match is None or len(match[1]) > 1 << 16 or re.search(r"(^|[\s\[,{:-])[&*][A-Za-z0-9]", match[1]):
+        return {}
+    try:
+        front = YAML(typ="safe", pure=True).load(match[1])
+    except (YAMLError, ValueError, TypeError, AttributeError, RecursionError, NotImplementedError):
+        return {}
+    return front if isinstance(front, dict) else {}
+
+
+def _words(value: object, form: re.Pattern[str]) -> tuple[str, ...]:
+    items: Iterable[object] = value if isinstance(value, list) else (value,)
+    return tuple(dict.fromkeys(v for v in items if isinstance(v, str) and form.fullmatch(v)))[:_MOST]
+
+
+def _text(value: object) -> str | None:
+    return value.strip()[:200] if isinstance(value, str) and value.strip().isprintable() else None

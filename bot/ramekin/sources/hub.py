@@ -1,0 +1,83 @@
+"""Repositories on the Hub, at a revision."""
+
+from typing import Final
+
+from ramekin.checkpoint.inventory import files_to_read
+from ramekin.client import HubClient
+from ramekin.errors import SourceError
+from ramekin.lock.model import CardFacts, PinnedFile, PinnedSource
+from ramekin.manifest.model import Source as Reference
+from ramekin.sources.base import ReadRange, Role
+from ramekin.sources.declared import CARD_LIMIT, declared_in
+from ramekin.text import printable
+
+_ANCESTORS: Final = 12
+"""Most ancestors whose licences are looked up for one source."""
+
+
+class HubSource:
+    """A repository on the Hub."""
+
+    def __init__(self, reference: Reference, client: HubClient) -> None:
+        self._repo = str(reference)
+        self._revision = reference.revision
+        self._client = client
+
+    def pin(self, role: Role) -> PinnedSource:
+        """Resolve the revision to a commit and list the files that a merge reads.
+
+        Raises:
+            SourceError: The repository is absent, gated or private without access, or the Hub is not to be reached.
+            IncompatibleError: It holds no weights that can be merged.
+        """
+        state = self._client.state(self._repo, self._revision)
+        if state is None:
+            raise SourceError(
+                f"{printable(self._repo)}: does not exist, or this token may not see it",
+                "check the name; for a private repository set HF_TOKEN",
+            )
+        entries = {entry.path: entry for entry in self._client.entries(state.repo, state.commit)}
+        files = {}
+        for name in files_to_read(entries, role):
+            entry = entries[name]
+            files[name] = PinnedFile(size=entry.size, sha256=entry.sha256, blob=entry.blob)
+        # A gated repository shows its file list to everyone: find out now, not after the other experts are here.
+        self._client.read(state.repo, state.commit, next(iter(files)), 0, 1)
+        return PinnedSource(
+            source=state.repo,
+            named=None if state.repo == self._repo else self._repo,
+            kind="hub",
+            requested=self._revision,
+            commit=state.commit,
+            private=state.private,
+            card=self._card(state.repo, state.commit, has_card="README.md" in entries),
+            files=files,
+        )
+
+    def reader(self, pinned: PinnedSource) -> ReadRange:
+        """A reader of the pinned commit; every call is one range request."""
+        return lambda file, start, stop: self._client.read(pinned.source, pinned.commit, file, start, stop)
+
+    def _card(self, repo: str, commit: str, *, has_card: bool) -> CardFacts:
+        """What the card at the commit declares, with the licences of the models it descends from."""
+        card = self._client.read_if_present(repo, commit, "README.md", CARD_LIMIT) if has_card else None
+        facts, nearest = declared_in(card)
+        parents: dict[str, str | None] = {}
+        waiting = [parent for parent in nearest if parent != repo]
+        while waiting and len(parents) < _ANCESTORS:
+            parent = waiting.pop(0)
+            if parent in parents:
+                continue
+            parents[parent], further = self._ancestor(parent)
+            waiting += [name for name in further if name != repo]
+        return facts.model_copy(update={"parents": parents})
+
+    def _ancestor(self, repo: str) -> tuple[str | None, tuple[str, ...]]:
+        """Licence and further ancestors of a declared parent; nothing where it may not be read."""
+        try:
+            state = self._client.state(repo)
+            card = self._client.read_if_present(repo, state.commit, "README.md", CARD_LIMIT) if state else None
+        except SourceError:
+            return None, ()
+        facts, further = declared_in(card)
+        return facts.license, further
