@@ -10,6 +10,7 @@ from pathlib import Path
 from jinja2 import FileSystemLoader, StrictUndefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from ramekin import markdown
 from ramekin.errors import InternalError
 
 _PACKAGE = Path(__file__).resolve().parent
@@ -32,9 +33,9 @@ def template_environment(*, markup: bool) -> ImmutableSandboxedEnvironment:
     """The environment that renders templates.
 
     Args:
-        markup: Escape values for HTML and SVG; otherwise the template escapes, with the filters that it is given.
+        markup: Escape values for HTML and SVG; otherwise the template escapes, with the filters of `ramekin.markdown`.
     """
-    return ImmutableSandboxedEnvironment(
+    environment = ImmutableSandboxedEnvironment(
         loader=FileSystemLoader(template_root()),
         undefined=StrictUndefined,
         autoescape=markup,
@@ -42,3 +43,6 @@ def template_environment(*, markup: bool) -> ImmutableSandboxedEnvironment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    if not markup:
+        environment.filters.update(markdown.FILTERS)
+    return environment
