@@ -1,19 +1,30 @@
-"""The manifest as data, and its JSON Schema.
+"""The manifest as data.
 
-`ramekin.manifest.reading` turns YAML into these and reports every problem with its line.
+`ramekin.manifest.reading` turns YAML into these and reports every problem with its line, `ramekin.manifest.schema`
+describes them to editors. A description says what a key means, an example is what a hint tells people to write.
 """
 
 import re
+from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Final, Literal, LiteralString, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from ramekin.methods import AnyMethod
 
-_REPO = re.compile(r"(?!.*(--|\.\.))[A-Za-z0-9][\w\-.]{0,95}/[A-Za-z0-9_][\w\-.]{0,95}(?<!\.git)(?<![-.])", re.ASCII)
-_REVISION = re.compile(r"[A-Za-z0-9_][\w\-./+]{0,254}", re.ASCII)
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(B|KB|MB|GB|TB|KIB|MIB|GIB|TIB)", re.IGNORECASE)
+REPO_PATTERN: Final = (
+    r"(?!.*(--|\.\.))[A-Za-z0-9][A-Za-z0-9_.\-]{0,95}/[A-Za-z0-9_][A-Za-z0-9_.\-]{0,95}(?<!\.git)(?<![\-.])"
+)
+REVISION_PATTERN: Final = r"(?!.*\.\.)[A-Za-z0-9_][A-Za-z0-9_.\-/+]{0,254}"
+NAME_PATTERN: Final = r"[a-z0-9][a-z0-9_-]*"
+LICENSE_PATTERN: Final = r"[a-z0-9][a-z0-9.+\-]*"
+LANGUAGE_PATTERN: Final = r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*"
+SIZE_PATTERN: Final = r"([0-9]{1,15}(?:\.[0-9]{1,15})?)\s*((?:[KMGTkmgt][Ii]?)?[Bb])"
+MAX_SIZE: Final = 10**15
+# Control characters, line separators, lone surrogates, and what reverses the direction of writing.
+_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _UNITS: Final = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12} | {
     "KIB": 2**10,
     "MIB": 2**20,
@@ -26,15 +37,36 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
 
 
+def _wrong(what: LiteralString, hint: str) -> PydanticCustomError:
+    """An error that reads on from the key it is about: "`base.repo` " + what."""
+    return PydanticCustomError("manifest", what, {"hint": hint})
+
+
+def _repo_id(value: str | None) -> str | None:
+    if value is not None and not re.fullmatch(REPO_PATTERN, value):
+        raise _wrong("is not a repository id", "write `namespace/name`, as in the address of its page on the Hub")
+    return value
+
+
+def _revision(value: str | None) -> str | None:
+    if value is not None and not re.fullmatch(REVISION_PATTERN, value):
+        raise _wrong("is not a branch, tag or commit", "write for example `main`, `v1.0` or a commit of 40 digits")
+    return value
+
+
 class Source(_Part):
     """Where a checkpoint is: a repository on the Hub at a revision, or a local directory.
 
     Written in a manifest as `org/name`, `org/name@revision`, `./a/directory`, or with the keys below.
     """
 
-    repo: str | None = Field(None, description="repository on the Hub, `namespace/name`")
-    revision: str | None = Field(None, description="branch, tag or commit; the default branch if left out")
-    path: str | None = Field(None, description="local directory, relative to the manifest")
+    repo: str | None = Field(None, description="repository on the Hub, `namespace/name`", examples=["org/name"])
+    revision: str | None = Field(
+        None, description="branch, tag or commit; the default branch if left out", examples=["main"]
+    )
+    path: str | None = Field(
+        None, max_length=1000, description="local directory, relative to the manifest", examples=["./directory"]
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -46,26 +78,24 @@ class Source(_Part):
         repo, at, revision = value.partition("@")
         return {"repo": repo, "revision": revision} if at else {"repo": repo}
 
-    @field_validator("repo")
-    @classmethod
-    def _is_repo_id(cls, value: str | None) -> str | None:
-        if value is not None and not _REPO.fullmatch(value):
-            raise ValueError("is not a repository id, write `namespace/name` or a path that starts with `./`")
-        return value
+    _repo = field_validator("repo")(_repo_id)
+    _branch = field_validator("revision")(_revision)
 
-    @field_validator("revision")
+    @field_validator("path")
     @classmethod
-    def _is_revision(cls, value: str | None) -> str | None:
-        if value is not None and (not _REVISION.fullmatch(value) or ".." in value):
-            raise ValueError("is not a branch, tag or commit")
+    def _is_path(cls, value: str | None) -> str | None:
+        if value is not None and (not value or _CONTROL.search(value)):
+            raise _wrong("is not a path", "write a directory such as `./directory`")
         return value
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:
-        if (self.repo is None) == (self.path is None):
-            raise ValueError("needs either `repo` or `path`")
+        if self.repo is None and self.path is None:
+            raise _wrong("names no checkpoint", "write `repo: namespace/name` or `path: ./directory` below it")
+        if self.repo is not None and self.path is not None:
+            raise _wrong("has both `repo` and `path`", "keep one of them")
         if self.path is not None and self.revision is not None:
-            raise ValueError("a local directory has no revision")
+            raise _wrong("has a revision, but a local directory has none", "remove `revision`")
         return self
 
     def __str__(self) -> str:
@@ -73,60 +103,122 @@ class Source(_Part):
         return self.repo or self.path or ""
 
 
-ExpertName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64)]
+ExpertName = Annotated[str, Field(pattern=f"^{NAME_PATTERN}$", max_length=64)]
 DType = Literal["bfloat16", "float16", "float32"]
 
 
 class Output(_Part):
     """Where the merge goes and in which form."""
 
-    repo: str = Field(description="repository to publish to, `namespace/name`")
-    private: bool = Field(True, description="visibility of the repository if it has to be created")
-    dtype: DType | None = Field(None, description="element type of the merged weights; the base's if left out")
-    shard_size: int | None = Field(None, description="largest file, such as 5GB; the base's own sharding if left out")
-    tag: str | None = Field(None, description="tag to put on the published commit")
+    repo: str = Field(description="repository to publish to, `namespace/name`", examples=["my-org/agent-7b"])
+    private: bool = Field(
+        True, description="visibility of the repository if it has to be created", examples=[True, False]
+    )
+    dtype: DType | None = Field(
+        None, description="element type of the merged weights; the base's if left out", examples=["bfloat16"]
+    )
+    shard_size: int | None = Field(
+        None,
+        description="largest file, as bytes or such as 5GB; the base's own sharding if left out",
+        examples=["5GB", "500MiB"],
+    )
+    tag: str | None = Field(None, description="tag to put on the published commit", examples=["v1.0"])
 
-    _repo_id = field_validator("repo")(Source._is_repo_id.__func__)  # type: ignore[attr-defined]  # noqa: SLF001
-    _tag = field_validator("tag")(Source._is_revision.__func__)  # type: ignore[attr-defined]  # noqa: SLF001
+    _repo = field_validator("repo")(_repo_id)
+    _tag = field_validator("tag")(_revision)
 
     @field_validator("shard_size", mode="before")
     @classmethod
     def _bytes(cls, value: object) -> object:
         if isinstance(value, str):
-            match = _SIZE.fullmatch(value.strip())
+            match = re.fullmatch(SIZE_PATTERN, value.strip())
             if match is None:
-                raise ValueError("is not a size, write for example 5GB or 500MB")
-            value = int(float(match[1]) * _UNITS[match[2].upper()])
-        if isinstance(value, int) and not isinstance(value, bool) and not 1 <= value <= 10**15:
-            raise ValueError("must be between 1 byte and 1000 TB")
+                raise _wrong("is not a size", "write for example `5GB`, `500MiB` or a number of bytes")
+            value = int(Fraction(match[1]) * _UNITS[match[2].upper()])
+        if isinstance(value, int) and not isinstance(value, bool) and not 1 <= value <= MAX_SIZE:
+            raise _wrong("is out of range", "write a size between 1 byte and 1000 TB, such as `5GB`")
         return value
 
 
 class CardTexts(_Part):
     """Free texts for the model card. They are no part of the key: changing them merges nothing again."""
 
-    title: str | None = Field(None, max_length=200, description="heading of the card")
-    summary: str | None = Field(None, max_length=20_000, description="first paragraph of the card")
-    license: str | None = Field(None, max_length=100, description="licence id; derived from the sources if left out")
-    language: tuple[str, ...] | None = Field(None, description="ISO 639 codes; the sources' if left out")
+    title: str | None = Field(None, max_length=200, description="heading of the card", examples=["Agent 7B"])
+    summary: str | None = Field(
+        None,
+        max_length=20_000,
+        description="first paragraph of the card",
+        examples=["One generalist from three experts."],
+    )
+    license: str | None = Field(
+        None, max_length=100, description="licence id; derived from the sources if left out", examples=["apache-2.0"]
+    )
+    language: tuple[str, ...] | None = Field(
+        None,
+        max_length=100,
+        description="language codes, one or a list; the sources' if left out",
+        examples=[["en"], ["en", "de"]],
+    )
+
+    @field_validator("title")
+    @classmethod
+    def _is_line(cls, value: str | None) -> str | None:
+        if value is not None and _CONTROL.search(value):
+            raise _wrong("has a line break or a control character", "write one line of plain text")
+        return value
+
+    @field_validator("summary")
+    @classmethod
+    def _is_text(cls, value: str | None) -> str | None:
+        if value is not None and _CONTROL.search(value.replace("\n", "").replace("\t", "")):
+            raise _wrong("has a control character", "write plain text")
+        return value
+
+    @field_validator("license")
+    @classmethod
+    def _is_license(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(LICENSE_PATTERN, value):
+            raise _wrong("is not a licence id", "write one as the Hub does, such as `apache-2.0` or `mit`")
+        return value
 
     @field_validator("language", mode="before")
     @classmethod
     def _one_or_many(cls, value: object) -> object:
-        return (value,) if isinstance(value, str) else value
+        if isinstance(value, str):
+            return (value,)
+        return tuple(value) if isinstance(value, list) else value
+
+    @field_validator("language")
+    @classmethod
+    def _are_codes(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if not all(re.fullmatch(LANGUAGE_PATTERN, code) for code in value or ()):
+            raise _wrong("has an entry that is not a language code", "write codes such as `en` or `pt-BR`")
+        return value
 
 
 class Manifest(_Part):
     """A merge manifest, version 1."""
 
-    version: Literal[1] = Field(description="version of this format")
+    version: Literal[1] = Field(description="version of this format", examples=[1])
     base: Source = Field(description="the model that all experts were trained from")
     experts: dict[ExpertName, Source] = Field(
-        min_length=1, max_length=16, description="in the order that all tables keep"
+        min_length=1,
+        max_length=16,
+        description="the checkpoints to merge, by a name of your choice, in the order that all tables keep",
     )
     method: AnyMethod = Field(description="how to merge, and its parameters")
-    output: Output
-    card: CardTexts = CardTexts()
+    output: Output = Field(description="where the merge goes and in which form")
+    card: CardTexts = Field(
+        CardTexts(), description="free texts for the model card; changing them merges nothing again"
+    )
+
+    @field_validator("version", mode="before")
+    @classmethod
+    def _whole(cls, value: object) -> object:
+        # 1.0 and true equal 1 in Python, and are not what the format says.
+        if isinstance(value, bool | float):
+            raise _wrong("is not a version", "write `version: 1`")
+        return value
 
     def canonical(self) -> dict[str, object]:
         """All that decides what is merged and where it goes, defaults filled in; card texts excepted."""

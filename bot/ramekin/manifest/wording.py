@@ -1,0 +1,291 @@
+"""What the validator found wrong, in the words of someone who writes a manifest.
+
+Each error becomes a `Flaw`: the dotted key and what is wrong with it, what to write instead, and the line.
+"""
+
+import difflib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pydantic_core import ErrorDetails
+
+from ramekin.manifest.document import Document, Flaw, join
+from ramekin.manifest.model import Source
+from ramekin.manifest.places import Place, line_of, locate, part_at
+from ramekin.methods import METHODS, Method, method_names
+from ramekin.text import printable
+
+# Methods and keys of the format that this version may not have yet. Whatever the registry has is not told as missing.
+_PLANNED_METHODS: Final = (
+    *(
+        "arm",
+        "average",
+        "task-arithmetic",
+        "ties",
+        "dare",
+        "dare-ties",
+        "model-stock",
+        "ram-unique",
+        "best-of",
+        "tuned",
+    ),
+)
+_PLANNED_KEYS: Final = ("benchmarks",)
+
+_SEE: Final = "docs/manifest.md describes every key"
+_TEXT: Final = "a text"
+_WANTED: Final = {
+    "string_type": _TEXT,
+    "string_unicode": _TEXT,
+    "float_type": "a number",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "bool_type": "true or false",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+    "model_attributes_type": "a mapping",
+    "tuple_type": "a list",
+    "list_type": "a list",
+}
+
+
+_EXAMPLES: Final[Mapping[tuple[str, ...], str]] = {
+    (): "write `version`, `base`, `experts`, `method` and `output`, as `ramekin init` does",
+    ("experts",): "write `name: org/name` below it, one line for each expert",
+    ("method",): "write `name: ram+` below it, or another method that `ramekin methods` lists",
+    ("method", "name"): f"write one of {', '.join(f'`{name}`' for name in method_names())}",
+    ("output",): "write `repo: namespace/name` below it",
+    ("card",): "write its keys below it, or remove it",
+}
+
+
+@dataclass(frozen=True)
+class _Fault:
+    """One of the validator's errors, with what is needed to word it."""
+
+    kind: str
+    message: str
+    context: Mapping[str, Any]
+    place: Place
+    document: Document
+
+    @property
+    def value(self) -> object:
+        """What stands in the document."""
+        return self.place.value
+
+    @property
+    def named(self) -> str:
+        """The dotted key."""
+        return f"`{self.place.named}`" if self.place.named else "the manifest"
+
+    @property
+    def subject(self) -> str:
+        """The dotted key with the value, where that is a text or a number."""
+        if self.place.missing or isinstance(self.value, bool) or not isinstance(self.value, str | int | float):
+            return self.named
+        return f"`{self.place.named}: {self.written(60)}`"
+
+    def written(self, limit: int = 60) -> str:
+        """The scalar as it is written, or else the value, safe to show."""
+        return printable(self.document.written.get(self.place.path, self.value), limit)
+
+
+def flaw_of(error: ErrorDetails, document: Document) -> Flaw:
+    """Word one of the validator's errors."""
+    place = locate(document.data, error["loc"])
+    fault = _Fault(error["type"], error["msg"], error.get("ctx", {}), place, document)
+    what, hint = _WORDING.get(fault.kind, _otherwise)(fault)
+    return Flaw(what, hint, line_of(document, place), join(place.path, place.missing or ""))
+
+
+def _otherwise(fault: _Fault) -> tuple[str, str]:
+    # A kind of error that no field of the model gives today; its text is the validator's own.
+    return f"{fault.subject} is refused: {printable(fault.message)}", _SEE
+
+
+def _by_the_model(fault: _Fault) -> tuple[str, str]:
+    return f"{fault.subject} {fault.message}", str(fault.context["hint"])
+
+
+def _example(place: Place, data: object) -> str:
+    """A line to write, such as ``write for example `alpha: 2.0` ``."""
+    keys = (*place.keys, place.missing) if place.missing else place.keys
+    if part_at(keys, data) is Source:
+        return "write `org/name`, `org/name@revision` or `./directory`"
+    if keys in _EXAMPLES:
+        return _EXAMPLES[keys]
+    part = part_at(keys[:-1], data)
+    info = part.model_fields.get(keys[-1]) if part else None
+    if info is None:
+        return _SEE
+    return f"write for example `{keys[-1]}: {_yaml((info.examples or [info.default])[0])}`"
+
+
+def _yaml(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_yaml, value)) + "]"
+    return str(value)
+
+
+def _wrong_type(fault: _Fault) -> tuple[str, str]:
+    keys, value = fault.place.keys, fault.value
+    key = keys[-1] if keys else ""
+    wanted = _WANTED[fault.kind]
+    if part_at(keys, fault.document.data) is Source:
+        wanted = "a source"
+    elif key == "shard_size":
+        wanted = "a size"
+    hint = _example(fault.place, fault.document.data)
+    if fault.kind == "string_unicode":
+        return f"{fault.named} has an escape that is no character", hint
+    if wanted == _TEXT and isinstance(value, bool | int | float) and key not in {"repo", "path"}:
+        hint = f'if that is what you mean, put it in quotes: `"{fault.written()}"`'
+    elif wanted in {"a number", "a whole number"} and isinstance(value, str) and _number(value):
+        hint = f"write it without quotes: `{key}: {fault.written()}`"
+    elif wanted == "true or false":
+        hint = f"write `{key}: true` or `{key}: false`"
+    return f"{fault.named} is {_found(value, fault.written())} where {wanted} is wanted", hint
+
+
+def _number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _found(value: object, written: str) -> str:
+    match value:
+        case None:
+            return "empty"
+        case bool():
+            return f"`{written}`"
+        case int() | float():
+            return f"the number {written}"
+        case str():
+            return f"the text `{written}`"
+        case list():
+            return "a list"
+    return "a mapping"
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def _near(word: str, names: Iterable[str]) -> str | None:
+    """The name that `word` was probably meant to be."""
+    if len(word) > 64:
+        return None
+    by_fold = {name.casefold().replace("-", "_"): name for name in names}
+    close = difflib.get_close_matches(word.casefold().replace("-", "_"), by_fold, n=1, cutoff=0.6)
+    return by_fold[close[0]] if close else None
+
+
+def _unknown_key(fault: _Fault) -> tuple[str, str]:
+    *above, key = fault.place.keys
+    part = part_at(tuple(above), fault.document.data)
+    if not above and key in _PLANNED_KEYS:
+        return f"{fault.named} is not available in this version", f"remove it; {_available()}"
+    fields = tuple(part.model_fields) if part else ()
+    what = f"{fault.named} is not a known key"
+    if part is not None and issubclass(part, Method):
+        what = f"{fault.named} is not a parameter of `{part.title()}`"
+        owners = [each.title() for each in METHODS if key in each.model_fields]
+        if owners:
+            return what, f"remove it, or set `method.name` to a method that has it: {_listed(owners)}"
+    near = _near(key, fields)
+    return what, f"did you mean `{near}`?" if near else f"the keys here are {_listed(fields)}"
+
+
+def _available() -> str:
+    return f"the methods here are {_listed(method_names())}"
+
+
+def _unknown_method(fault: _Fault) -> tuple[str, str]:
+    name = fault.value.get("name") if isinstance(fault.value, dict) else None
+    written = printable(fault.document.written.get("method.name", name), 60)
+    if not isinstance(name, str):
+        return f"`method.name` is {_found(name, written)} where {_TEXT} is wanted", _available()
+    if name in _PLANNED_METHODS:
+        return f"`method.name: {written}` is not available in this version", _available()
+    near = _near(name, method_names())
+    hint = f"did you mean `{near}`? {_available()}" if near else _available()
+    return f"`method.name: {written}` is not a method", hint
+
+
+def _missing(fault: _Fault) -> tuple[str, str]:
+    if fault.kind == "union_tag_not_found":
+        return "`method.name` is missing", _EXAMPLES["method", "name"]
+    return f"{fault.named} is missing", _example(fault.place, fault.document.data)
+
+
+def _choice(fault: _Fault) -> tuple[str, str]:
+    value = fault.value
+    if fault.place.keys == ("version",):
+        if isinstance(value, int) and value > 1:
+            upgrade = "upgrade ramekin with `pip install --upgrade ramekin`, or write `version: 1`"
+            return f"{fault.subject} is newer than this ramekin, which reads version 1", upgrade
+        return f"{fault.named} is {_found(value, fault.written())}, not a version", "write `version: 1`, without quotes"
+    names = [name.strip(" '") for name in str(fault.context["expected"]).replace(" or ", ",").split(",")]
+    near = _near(value, names) if isinstance(value, str) else None
+    hint = f"did you mean `{near}`? " if near else ""
+    what = f"{fault.named} is {_found(value, fault.written())}, which is not among its values"
+    return what, f"{hint}write one of {_listed(names)}"
+
+
+def _out_of_range(fault: _Fault) -> tuple[str, str]:
+    words = (("ge", "at least"), ("gt", "more than"), ("le", "at most"), ("lt", "less than"))
+    bound = " and ".join(f"{word} {fault.context[key]:g}" for key, word in words if key in fault.context)
+    hint = _example(fault.place, fault.document.data)
+    return f"{fault.subject} is out of range: it must be {bound}", hint
+
+
+def _not_finite(fault: _Fault) -> tuple[str, str]:
+    return f"{fault.subject} is not a finite number", _example(fault.place, fault.document.data)
+
+
+def _too_long(fault: _Fault) -> tuple[str, str]:
+    limit, keys = fault.context["max_length"], fault.place.keys
+    if isinstance(fault.value, list) or keys == ("experts",):
+        return f"{fault.named} has more than {limit} entries", f"keep at most {limit}"
+    if keys[:1] == ("experts",) and len(keys) == 2:
+        return f"the expert name `{printable(keys[1], 40)}` is too long", f"write at most {limit} characters"
+    return f"{fault.named} has more than {limit} characters", f"write at most {limit} characters"
+
+
+def _too_short(fault: _Fault) -> tuple[str, str]:
+    return f"{fault.named} is empty", _example(fault.place, fault.document.data)
+
+
+def _bad_name(fault: _Fault) -> tuple[str, str]:
+    name = fault.place.keys[-1]
+    tidy = "-".join("".join(c if c.isascii() and c.isalnum() else " " for c in name[:64].lower()).split())
+    example = f", such as `{tidy}`" if tidy else ""
+    hint = f"use lower-case letters, digits, `-` and `_`, and start with a letter or digit{example}"
+    return f"the expert name `{printable(name, 40)}` is not possible", hint
+
+
+_WORDING: Final[Mapping[str, Callable[[_Fault], tuple[str, str]]]] = {
+    **dict.fromkeys(_WANTED, _wrong_type),
+    "manifest": _by_the_model,
+    "extra_forbidden": _unknown_key,
+    "missing": _missing,
+    "literal_error": _choice,
+    "union_tag_invalid": _unknown_method,
+    "union_tag_not_found": _missing,
+    "greater_than": _out_of_range,
+    "greater_than_equal": _out_of_range,
+    "less_than": _out_of_range,
+    "less_than_equal": _out_of_range,
+    "finite_number": _not_finite,
+    "string_too_long": _too_long,
+    "too_long": _too_long,
+    "too_short": _too_short,
+    "string_pattern_mismatch": _bad_name,
+}
