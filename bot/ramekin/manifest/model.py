@@ -9,13 +9,13 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Final, Literal, LiteralString, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from ramekin.methods import AnyMethod
 
 REPO_PATTERN: Final = (
-    r"(?!.*(--|\.\.))[A-Za-z0-9][A-Za-z0-9_.\-]{0,95}/[A-Za-z0-9_][A-Za-z0-9_.\-]{0,95}(?<!\.git)(?<![\-.])"
+    r"(?![^@]*(--|\.\.))[A-Za-z0-9][A-Za-z0-9_.\-]{0,95}/[A-Za-z0-9_][A-Za-z0-9_.\-]{0,95}(?<!\.git)(?<![\-.])"
 )
 REVISION_PATTERN: Final = r"(?!.*\.\.)[A-Za-z0-9_][A-Za-z0-9_.\-/+]{0,254}"
 NAME_PATTERN: Final = r"[a-z0-9][a-z0-9_-]*"
@@ -35,6 +35,11 @@ _UNITS: Final = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12} | 
 
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+
+
+def _matching(pattern: str) -> dict[str, JsonValue]:
+    """For the JSON Schema. The same pattern is checked below, in better words than the validator's."""
+    return {"pattern": f"^{pattern}$"}
 
 
 def _wrong(what: LiteralString, hint: str) -> PydanticCustomError:
@@ -60,12 +65,24 @@ class Source(_Part):
     Written in a manifest as `org/name`, `org/name@revision`, `./a/directory`, or with the keys below.
     """
 
-    repo: str | None = Field(None, description="repository on the Hub, `namespace/name`", examples=["org/name"])
+    repo: str | None = Field(
+        None,
+        description="repository on the Hub, `namespace/name`",
+        examples=["org/name"],
+        json_schema_extra=_matching(REPO_PATTERN),
+    )
     revision: str | None = Field(
-        None, description="branch, tag or commit; the default branch if left out", examples=["main"]
+        None,
+        description="branch, tag or commit; the default branch if left out",
+        examples=["main"],
+        json_schema_extra=_matching(REVISION_PATTERN),
     )
     path: str | None = Field(
-        None, max_length=1000, description="local directory, relative to the manifest", examples=["./directory"]
+        None,
+        min_length=1,
+        max_length=1000,
+        description="local directory, relative to the manifest",
+        examples=["./directory"],
     )
 
     @model_validator(mode="before")
@@ -84,7 +101,7 @@ class Source(_Part):
     @field_validator("path")
     @classmethod
     def _is_path(cls, value: str | None) -> str | None:
-        if value is not None and (not value or _CONTROL.search(value)):
+        if value is not None and _CONTROL.search(value):
             raise _wrong("is not a path", "write a directory such as `./directory`")
         return value
 
@@ -110,7 +127,11 @@ DType = Literal["bfloat16", "float16", "float32"]
 class Output(_Part):
     """Where the merge goes and in which form."""
 
-    repo: str = Field(description="repository to publish to, `namespace/name`", examples=["my-org/agent-7b"])
+    repo: str = Field(
+        description="repository to publish to, `namespace/name`",
+        examples=["my-org/agent-7b"],
+        json_schema_extra=_matching(REPO_PATTERN),
+    )
     private: bool = Field(
         True, description="visibility of the repository if it has to be created", examples=[True, False]
     )
@@ -122,7 +143,12 @@ class Output(_Part):
         description="largest file, as bytes or such as 5GB; the base's own sharding if left out",
         examples=["5GB", "500MiB"],
     )
-    tag: str | None = Field(None, description="tag to put on the published commit", examples=["v1.0"])
+    tag: str | None = Field(
+        None,
+        description="tag to put on the published commit",
+        examples=["v1.0"],
+        json_schema_extra=_matching(REVISION_PATTERN),
+    )
 
     _repo = field_validator("repo")(_repo_id)
     _tag = field_validator("tag")(_revision)
@@ -151,7 +177,11 @@ class CardTexts(_Part):
         examples=["One generalist from three experts."],
     )
     license: str | None = Field(
-        None, max_length=100, description="licence id; derived from the sources if left out", examples=["apache-2.0"]
+        None,
+        max_length=100,
+        description="licence id; derived from the sources if left out",
+        examples=["apache-2.0"],
+        json_schema_extra=_matching(LICENSE_PATTERN),
     )
     language: tuple[str, ...] | None = Field(
         None,

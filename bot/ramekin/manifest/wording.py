@@ -287,5 +287,6 @@ _WORDING: Final[Mapping[str, Callable[[_Fault], tuple[str, str]]]] = {
     "string_too_long": _too_long,
     "too_long": _too_long,
     "too_short": _too_short,
+    "string_too_short": _too_short,
     "string_pattern_mismatch": _bad_name,
 }
