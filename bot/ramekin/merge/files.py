@@ -1,0 +1,103 @@
+"""The sources' weight files, opened for reading at any place from any thread."""
+
+import errno
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Final
+
+from ramekin.checkpoint.tensors import Tensor
+from ramekin.errors import DamagedError, ResourceError
+
+SourceFiles = Mapping[str, Mapping[str, Path]]
+"""Local path of every weight file, by role (`base` or `expert:NAME`) and name in its checkpoint."""
+
+_AHEAD: Final = 8 << 20  # bytes that the system is asked to fetch before they are needed
+
+
+def roles_of(experts: Iterable[str]) -> tuple[str, ...]:
+    """The roles of all sources, base first, in the order of the rows of every buffer."""
+    return ("base", *(f"expert:{name}" for name in experts))
+
+
+class OpenSources:
+    """Descriptors of all weight files that a layout reads.
+
+    Args:
+        files: Where the files are.
+        roles: The sources, base first.
+        stack: Closes what is opened.
+    """
+
+    def __init__(self, files: SourceFiles, roles: tuple[str, ...], stack: ExitStack) -> None:
+        self.roles = roles
+        self._files = files
+        self._stack = stack
+        self._open: dict[tuple[int, str], int] = {}
+
+    def prepare(self, source: int, tensor: Tensor) -> None:
+        """Open the file of a tensor, so that `read` finds it open in every thread.
+
+        Raises:
+            DamagedError: The file is absent, cannot be opened, or ends before the tensor does.
+            ResourceError: Too many files are open.
+        """
+        descriptor = self._open.get((source, tensor.file))
+        if descriptor is None:
+            descriptor = self._open[source, tensor.file] = self._opened(source, tensor)
+        size = os.fstat(descriptor).st_size
+        if size < tensor.start + tensor.nbytes:
+            raise self._truncated(source, tensor, size)
+
+    def read(self, source: int, tensor: Tensor, start: int, into: memoryview) -> None:
+        """Fill a buffer with a tensor's bytes from `start` on, and ask the system for those that follow.
+
+        Raises:
+            DamagedError: The file ends too early or cannot be read.
+        """
+        descriptor = self._open[source, tensor.file]
+        place, view = tensor.start + start, into
+        try:
+            while view:
+                got = os.preadv(descriptor, [view], place)
+                if not got:
+                    raise self._truncated(source, tensor, place)
+                view, place = view[got:], place + got
+            os.posix_fadvise(descriptor, place + _AHEAD - into.nbytes, into.nbytes, os.POSIX_FADV_WILLNEED)
+        except OSError as error:
+            raise DamagedError(
+                f"{self.name(source, tensor)} cannot be read: {error.strerror}", "check the disk, fetch it again"
+            ) from error
+
+    def name(self, source: int, tensor: Tensor) -> str:
+        """A source's file as messages name it."""
+        return f"{self.roles[source]}: {tensor.file}"
+
+    def _opened(self, source: int, tensor: Tensor) -> int:
+        path = self._files.get(self.roles[source], {}).get(tensor.file)
+        if path is None:
+            raise DamagedError(f"{self.name(source, tensor)} was not fetched", "fetch the sources again")
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            what = f"{self.name(source, tensor)} cannot be opened at {path}: {error.strerror}"
+            if error.errno in {errno.EMFILE, errno.ENFILE}:
+                raise ResourceError(what, "raise the limit on open files (`ulimit -n`)") from error
+            raise DamagedError(what, "fetch the sources again") from error
+        self._stack.callback(os.close, descriptor)
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_SEQUENTIAL)
+        return descriptor
+
+    def _truncated(self, source: int, tensor: Tensor, size: int) -> DamagedError:
+        return DamagedError(
+            f"{self.name(source, tensor)} ends after {size:,} bytes, within tensor `{tensor.name}`",
+            "the file is damaged: remove it and fetch it again",
+        )
+
+
+@contextmanager
+def open_sources(files: SourceFiles, experts: Iterable[str]) -> Iterator[OpenSources]:
+    """Open sources for as long as the context lasts."""
+    with ExitStack() as stack:
+        yield OpenSources(files, roles_of(experts), stack)

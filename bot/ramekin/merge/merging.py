@@ -1,0 +1,149 @@
+"""The merge stage: from fetched sources to a directory that can be published, complete or not at all."""
+
+import resource
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from ramekin.atomic import enough_disk, write_atomically
+from ramekin.card.writing import write_card
+from ramekin.checkpoint.selection import files_to_copy
+from ramekin.digests import sha256_of
+from ramekin.fetch import Fetched
+from ramekin.lock.model import Lock, PinnedSource
+from ramekin.manifest.reading import LoadedManifest
+from ramekin.merge.engine import MergedWeights, Probe, WrittenFile, merge_weights
+from ramekin.merge.resources import Resources
+from ramekin.plan.layout import Layout
+from ramekin.progress import Progress
+from ramekin.publish.standing import texts_digest
+from ramekin.report import (
+    REPORT_NAME,
+    Cost,
+    FileRecord,
+    Report,
+    ReportedExpert,
+    ReportedOutput,
+    ReportedSource,
+    Seconds,
+    report_overlap,
+)
+from ramekin.staging import Staging, finished, staged
+from ramekin import __version__
+
+MANIFEST_COPY: Final = "ramekin/merge.yaml"
+LOCK_COPY: Final = "ramekin/merge.lock"
+
+
+@dataclass(frozen=True)
+class MergeJob:
+    """All that a merge needs.
+
+    Attributes:
+        loaded: The manifest.
+        lock: Its lock.
+        layout: What to write.
+        notes: What the plan found worth telling; the report keeps it.
+        endpoint: The Hub that links in the card lead to.
+    """
+
+    loaded: LoadedManifest
+    lock: Lock
+    layout: Layout
+    notes: tuple[str, ...]
+    endpoint: str
+
+
+def merge_into(
+    out: Path, job: MergeJob, fetched: Fetched, progress: Progress, *, seconds: float = 0.0, replace: bool = False
+) -> Report:
+    """Merge into a directory, going on where an interrupted run of the same merge stopped.
+
+    Args:
+        out: The directory; absent, empty, or holding this very merge already.
+        job: What to merge.
+        fetched: Every file of every source.
+        progress: Where progress shows.
+        seconds: How long fetching took, for the report.
+        replace: Replace another merge that is there.
+
+    Raises:
+        UsageError: Something else is there.
+        DamagedError: A source holds NaN or infinity, or is truncated.
+        ResourceError: The disk is full.
+    """
+    if report := finished(out, job.lock.key, replace=replace):
+        return report
+    with staged(out, job.lock.key) as staging:
+        started = time.monotonic()
+        merged = _merge_weights(job, fetched, staging, progress)
+        records = merged.files | _copy_the_rest(job, fetched, staging.directory)
+        cost = Cost(
+            seconds=Seconds(fetch=round(seconds, 3), merge=round(time.monotonic() - started, 3)),
+            bytes_read=merged.bytes_read,
+            bytes_written=sum(record.size for record in records.values()),
+            peak_rss_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        )
+        report = _report(job, merged, records, cost)
+        write_atomically(staging.directory / REPORT_NAME, report.to_json().encode())
+        with enough_disk(out.parent):
+            write_card(staging.directory, job.endpoint)
+        staging.finish(replace=replace)
+    return report
+
+
+def _merge_weights(job: MergeJob, fetched: Fetched, staging: Staging, progress: Progress) -> MergedWeights:
+    """The weights, with everything that is finished noted in the journal."""
+    shards = staging.journal.get("shards", {})
+    probe = staging.journal.get("probe")
+    return merge_weights(
+        job.layout,
+        fetched.files,
+        job.loaded.manifest.method,
+        staging.directory,
+        done={name: WrittenFile.model_validate(record) for name, record in shards.items()},
+        statistics=Probe.model_validate(probe) if probe else None,
+        on_probe=lambda found: staging.save(probe=found.model_dump(mode="json")),
+        on_shard=lambda name, file: staging.save(
+            shards=staging.journal.get("shards", {}) | {name: file.model_dump(mode="json")}
+        ),
+        resources=Resources(),
+        progress=progress,
+    )
+
+
+def _copy_the_rest(job: MergeJob, fetched: Fetched, directory: Path) -> dict[str, FileRecord]:
+    """The base's config, tokenizer and chat template, byte for byte, and the manifest and lock that were used."""
+    base = fetched.files["base"]
+    with enough_disk(directory):
+        for name in files_to_copy(base):
+            (directory / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(base[name], directory / name)
+    write_atomically(directory / MANIFEST_COPY, job.loaded.text.encode())
+    write_atomically(directory / LOCK_COPY, job.lock.to_json().encode())
+    names = sorted([*files_to_copy(base), MANIFEST_COPY, LOCK_COPY])
+    return {n: FileRecord(size=(directory / n).stat().st_size, sha256=sha256_of(directory / n)) for n in names}
+
+
+def _report(job: MergeJob, merged: MergedWeights, records: dict[str, FileRecord], cost: Cost) -> Report:
+    manifest = job.loaded.manifest
+    names = tuple(job.lock.experts)
+    return Report(
+        schema_version=1,
+        key=job.lock.key,
+        ramekin=__version__,
+        method=manifest.method,
+        base=ReportedSource(**_source(job.lock.base)),
+        experts=tuple(ReportedExpert(name=name, **_source(pinned)) for name, pinned in job.lock.experts.items()),
+        overlap=report_overlap(merged.probe.overlap, names, merged.lambdas),
+        notes=job.notes,
+        texts=texts_digest(manifest.card),
+        output=ReportedOutput(repo=manifest.output.repo, files=dict(sorted(records.items()))),
+        cost=cost,
+    )
+
+
+def _source(pinned: PinnedSource) -> dict[str, str | None]:
+    return {"source": pinned.source, "commit": pinned.commit, "license": pinned.card.license}

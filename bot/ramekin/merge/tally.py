@@ -1,0 +1,85 @@
+"""What the chunks of a pass add up to: overlap counts, bytes, and what is wrong with the data."""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from ramekin.checkpoint.tensors import ITEM_SIZES
+from ramekin.errors import DamagedError, IncompatibleError, Problem
+from ramekin.merge.chunks import Chunk, Slot, present_elements
+from ramekin.merge.files import OpenSources
+from ramekin.merge.statistics import Probe, TensorOverlap
+from ramekin.methods.ram import Overlap
+from ramekin.plan.layout import TensorTask
+from ramekin.progress import Bar
+
+
+class Tally:
+    """Adds up chunks that arrive in order.
+
+    Args:
+        sources: Names the sources.
+        bar: Is told of the bytes that were read.
+    """
+
+    def __init__(self, sources: OpenSources, bar: Bar) -> None:
+        experts = len(sources.roles) - 1
+        self.bytes_read = 0
+        self.damaged: list[Problem] = []
+        self.different: list[Problem] = []
+        self._sources = sources
+        self._bar = bar
+        self._counts = np.zeros(1 << experts, np.int64)
+        self._tensor = np.zeros(1 << experts, np.int64)
+        self._bad = np.zeros(experts + 2, np.int64)
+        self._by_tensor: dict[str, TensorOverlap] = {}
+
+    def add(self, chunk: Chunk, slot: Slot) -> None:
+        """Take what was found in a chunk."""
+        task = chunk.task
+        read = sum(present_elements(t, chunk) * ITEM_SIZES[t.dtype] for t in (task.base, *task.experts))
+        self.bytes_read += read
+        self._bar.advance(read)
+        self._tensor += slot.counts
+        self._bad += slot.bad
+        if chunk.last:
+            if task.operation == "merge":
+                self._by_tensor[task.name] = TensorOverlap.of(self._tensor)
+                self._counts += self._tensor
+            if self._bad.any():
+                self._complain(task)
+            self._tensor[:] = 0
+            self._bad[:] = 0
+
+    def statistics(self) -> Probe:
+        """The overlap statistics of the chunks taken so far."""
+        overlap = Overlap(tuple(self._counts.tolist()))
+        return Probe(overlap=overlap, by_tensor=dict(self._by_tensor), bytes_read=self.bytes_read)
+
+    def _complain(self, task: TensorTask) -> None:
+        *sources, output = self._bad.tolist()
+        for source, (tensor, count) in enumerate(zip((task.base, *task.experts), sources, strict=True)):
+            where = f"{self._sources.name(source, tensor)}: tensor `{task.name}`"
+            if count and task.operation == "merge":
+                what = f"{where} has {count:,} {'value that is' if count == 1 else 'values that are'} NaN or infinite"
+                self.damaged.append(Problem(what, "these weights are damaged: pin another revision of this source"))
+            elif count:
+                what = f"{where} is of type {tensor.dtype}, cannot be merged, and differs from the base's"
+                self.different.append(Problem(what, "merge only experts that share this tensor with their base"))
+        if output and not any(sources):
+            what = f"tensor `{task.name}` would have {output:,} values too large for {task.dtype}"
+            self.damaged.append(Problem(what, "choose `output.dtype: float32`, or check the experts' weights"))
+
+
+def check(tallies: Iterable[Tally]) -> None:
+    """Raise what is wrong with the tensors that are complete, all of it at once.
+
+    Raises:
+        DamagedError: A source holds NaN or infinity, or a result is too large for its type.
+        IncompatibleError: A tensor that is to be copied differs.
+    """
+    tallies = tuple(tallies)
+    if damaged := [problem for tally in tallies for problem in tally.damaged]:
+        raise DamagedError(problems=damaged)
+    if different := [problem for tally in tallies for problem in tally.different]:
+        raise IncompatibleError(problems=different)
