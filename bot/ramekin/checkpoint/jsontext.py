@@ -9,6 +9,8 @@ from ramekin.text import printable
 MAX_PARTS: Final = 8_000_000
 """Most commas and opening brackets in one text: what its values cost in memory is decided by these."""
 
+_MAX_DEPTH: Final = 64
+
 HINT: Final = "pin another revision of this source, or ask its author to upload the file again"
 """What to do about a file that is not what its format says."""
 
@@ -41,7 +43,23 @@ def parse_object(data: bytes, label: str, *, constants: bool = False) -> dict[st
         raise DamagedError(f"{label} is not valid JSON: {printable(str(error), 200)}", HINT) from error
     if not isinstance(value, dict):
         raise DamagedError(f"{label} is not a JSON object", HINT)
+    if _is_deep(value):
+        raise DamagedError(f"{label} is nested more than {_MAX_DEPTH} levels deep", HINT)
     return value
+
+
+def _is_deep(value: dict[str, Any]) -> bool:
+    level: list[Any] = [value]
+    for _ in range(_MAX_DEPTH):
+        level = [
+            child
+            for parent in level
+            for child in (parent.values() if isinstance(parent, dict) else parent)
+            if isinstance(child, (dict, list))
+        ]
+        if not level:
+            return False
+    return True
 
 
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -1,0 +1,157 @@
+"""Making a plan: sources as pinned, headers and small files read, the target looked at, and everything compared."""
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from ramekin.checkpoint.facts import CheckpointFacts, read_checkpoint
+from ramekin.checkpoint.selection import files_to_copy
+from ramekin.errors import IncompatibleError, Problem, RamekinError
+from ramekin.fetch import BlobStore
+from ramekin.licences import Claim, Inheritance, inherit
+from ramekin.lock.model import Lock
+from ramekin.manifest.model import Manifest
+from ramekin.manifest.reading import LoadedManifest
+from ramekin.plan.compatibility import compare_checkpoints
+from ramekin.plan.cost import PlannedCost, estimate_cost
+from ramekin.plan.difference import changes_between
+from ramekin.plan.laying import lay_out
+from ramekin.plan.layout import Layout
+from ramekin.plan.model import Action, Plan, PlannedLayout, PlannedLicence, PlannedMethod, PlannedSource
+from ramekin.publish.guard import Permissions, objections
+from ramekin.publish.standing import Standing, texts_digest
+from ramekin.sources import Sources
+
+
+@dataclass(frozen=True)
+class MadePlan:
+    """A plan, and what carrying it out needs beside it.
+
+    Attributes:
+        plan: What is shown and hashed.
+        layout: The files to write; None where the checkpoints do not fit.
+        objections: Why it may not be published.
+    """
+
+    plan: Plan
+    layout: Layout | None
+    objections: tuple[Problem, ...]
+
+    def mergeable(self) -> Layout:
+        """The layout.
+
+        Raises:
+            IncompatibleError: The checkpoints or their licences do not fit together; with every mismatch.
+        """
+        problems = [
+            Problem(f"{finding.place}: {finding.subject}: {finding.what}", finding.hint) for finding in self.plan.errors
+        ]
+        problems += [Problem(problem, "choose other sources") for problem in self.plan.licence.problems]
+        if problems or self.layout is None:
+            raise IncompatibleError(problems=problems)
+        return self.layout
+
+
+def make_plan(
+    loaded: LoadedManifest, lock: Lock, sources: Sources, standing: Standing, store: BlobStore, allowed: Permissions
+) -> MadePlan:
+    """Tell what a run would do, from metadata and headers alone.
+
+    Raises:
+        SourceError: A source cannot be read.
+        DamagedError: A header or config is not what its format says; all sources are looked at first.
+        IncompatibleError: A source has no weights that can be merged.
+    """
+    manifest = loaded.manifest
+    facts = _facts(manifest, lock, sources)
+    base, experts = facts["base"], {role: fact for role, fact in facts.items() if role != "base"}
+    findings = compare_checkpoints(base, experts)
+    fit = not any(finding.severity == "error" for finding in findings)
+    output = manifest.output
+    layout = lay_out(base, experts, dtype=output.dtype, shard_size=output.shard_size) if fit else None
+    licence = inherited(manifest, lock)
+    against = objections(manifest, lock, standing, licence, allowed)
+    action, reason = _action(manifest, lock, standing, fits=fit and not licence.problems, against=against)
+    plan = Plan(
+        schema_version=1,
+        manifest=str(loaded.path),
+        key=lock.key,
+        action=action,
+        reason=reason,
+        target=standing.target,
+        method=PlannedMethod(name=manifest.method.name, parameters=manifest.method.parameters()),
+        sources=_planned_sources(lock),
+        findings=findings,
+        licence=PlannedLicence(
+            licence=licence.license, notices=licence.notices, problems=tuple(p.what for p in licence.problems)
+        ),
+        layout=PlannedLayout.of(layout) if layout else None,
+        cost=_cost(manifest, lock, layout, store) if layout else None,
+        changes=changes_between(standing.report, lock, manifest),
+    )
+    return MadePlan(plan, layout, against)
+
+
+def inherited(manifest: Manifest, lock: Lock) -> Inheritance:
+    """What the sources' licences make of the result."""
+    return inherit([Claim.of(role, pinned) for role, pinned in lock.sources.items()], manifest.card.license)
+
+
+def _facts(manifest: Manifest, lock: Lock, sources: Sources) -> Mapping[str, CheckpointFacts]:
+    """Every checkpoint, read at once; problems of all are reported together."""
+
+    def read(role: str) -> CheckpointFacts | RamekinError:
+        pinned = lock.sources[role]
+        reader = sources.open(manifest.sources[role]).reader(pinned)
+        try:
+            return read_checkpoint(reader, pinned.files, role=role, source=pinned.source)
+        except RamekinError as error:
+            return error
+
+    with ThreadPoolExecutor(8) as pool:
+        outcomes = dict(zip(lock.sources, pool.map(read, lock.sources), strict=True))
+    errors = [outcome for outcome in outcomes.values() if isinstance(outcome, RamekinError)]
+    if errors:
+        raise type(errors[0])(problems=[problem for error in errors for problem in error.problems]) from errors[0]
+    return {role: outcome for role, outcome in outcomes.items() if isinstance(outcome, CheckpointFacts)}
+
+
+def _action(
+    manifest: Manifest, lock: Lock, standing: Standing, *, fits: bool, against: tuple[Problem, ...]
+) -> tuple[Action, str]:
+    if not fits:
+        return "refuse", "the sources do not fit together"
+    if against:
+        return "refuse", against[0].what
+    if standing.holds(lock.key):
+        if standing.report and standing.report.texts != texts_digest(manifest.card):
+            return "card", "the weights are published already, and the card texts have changed"
+        return "nothing", "the Hub holds this merge already"
+    if standing.target.key == lock.key:
+        return "publish", f"{len(standing.altered)} published files are no longer as they were merged"
+    return "publish", "the Hub holds another merge" if standing.target.key else "nothing is published yet"
+
+
+def _planned_sources(lock: Lock) -> tuple[PlannedSource, ...]:
+    return tuple(
+        PlannedSource(
+            role=role,
+            source=pinned.source,
+            kind=pinned.kind,
+            requested=pinned.requested,
+            commit=pinned.commit,
+            license=pinned.card.license,
+            private=pinned.private,
+            files=len(pinned.files),
+            bytes=sum(file.size for file in pinned.files.values()),
+        )
+        for role, pinned in lock.sources.items()
+    )
+
+
+def _cost(manifest: Manifest, lock: Lock, layout: Layout, store: BlobStore) -> PlannedCost:
+    missing = store.missing(lock)
+    at_hand = {f.digest for s in lock.sources.values() for f in s.files.values()} - missing.keys()
+    copied = sum(lock.base.files[name].size for name in files_to_copy(lock.base.files))
+    pinned = [source.files for source in lock.sources.values()]
+    return estimate_cost(pinned, at_hand, layout, manifest.method.passes, copied)

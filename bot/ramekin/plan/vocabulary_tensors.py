@@ -1,0 +1,53 @@
+"""The tensors that have one row per token: which they are, and which of them the base ties together."""
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from ramekin.checkpoint.config import text_config
+from ramekin.checkpoint.facts import CheckpointFacts
+from ramekin.checkpoint.tensors import Tensor
+
+_EMBEDDING: Final = re.compile(r"(?:.*\.)?(?:embed_tokens|wte|embed_in|word_embeddings|tok_embeddings|shared)\.weight")
+_OUTPUT: Final = re.compile(r"(?:.*\.)?(?:lm_head|embed_out)\.(?:weight|bias)")
+
+
+def has_vocabulary(name: str) -> bool:
+    """Whether a tensor of that name has a row per token: an embedding, or the output layer."""
+    return bool(_EMBEDDING.fullmatch(name) or _OUTPUT.fullmatch(name))
+
+
+def ties_embeddings(facts: CheckpointFacts) -> bool:
+    """Whether a checkpoint's output layer is its embedding.
+
+    Its config says so, or, where the config is silent (each architecture has a default of its own), the tensors do:
+    a checkpoint without an output layer ties it.
+    """
+    stated = text_config(facts.config).get("tie_word_embeddings", facts.config.get("tie_word_embeddings"))
+    if isinstance(stated, bool):
+        return stated
+    return not any(_is_output(name) for name in facts.inventory.tensors)
+
+
+def tied_names(base: CheckpointFacts, names: Iterable[str]) -> frozenset[str]:
+    """Of some names, the output layers that the base ties, and that the merge therefore leaves out.
+
+    None where the base has no embedding to tie them to.
+    """
+    if not ties_embeddings(base) or not any(_EMBEDDING.fullmatch(name) for name in base.inventory.tensors):
+        return frozenset()
+    return frozenset(name for name in names if _is_output(name))
+
+
+def differs_in_padding(base: Tensor, expert: Tensor) -> bool:
+    """Whether two tensors of one name differ in nothing but their number of tokens."""
+    return (
+        has_vocabulary(base.name)
+        and len(base.shape) == len(expert.shape) > 0
+        and base.shape[1:] == expert.shape[1:]
+        and base.shape != expert.shape
+    )
+
+
+def _is_output(name: str) -> bool:
+    return bool(_OUTPUT.fullmatch(name)) and name.endswith(".weight")
