@@ -28,6 +28,7 @@ Counts = npt.NDArray[np.int64]
 KINDS: Final[Mapping[str, int]] = {"BF16": 0, "F16": 1, "F32": 2}
 """Element types by the numbers that the loops know them by."""
 
+_EXPONENT: Final = np.uint32(0x7F800000)  # all ones: NaN or infinite
 _BLOCK: Final = 1024  # elements; the buffers of a block fit the first-level cache beside the rows that stream through
 _FEW: Final = 16  # up to so many patterns, comparing a block with each is faster than a histogram
 
@@ -68,7 +69,7 @@ def _load(row: Bytes, kind: int, start: int, n: int, bits: Bits) -> int:
         words = row.view(np.uint32)[start : start + n]
         for i in range(n):
             bits[i] = words[i]
-            bad = np.uint32(bad + np.uint32((words[i] & np.uint32(0x7F800000)) == np.uint32(0x7F800000)))
+            bad = np.uint32(bad + np.uint32((words[i] & _EXPONENT) == _EXPONENT))
     return int(bad)
 
 
@@ -94,7 +95,8 @@ def _store(  # noqa: PLR0913, PLR0917
             rounded = (b + np.uint32(0x7FFF) + ((b >> np.uint32(16)) & np.uint32(1))) & np.uint32(0xFFFF0000)
             halves[i] = np.uint16(rounded >> np.uint32(16))
             # A NaN can wrap around while it is rounded, so what comes in is looked at as well.
-            bad = np.uint32(bad + np.uint32(((rounded | b) & np.uint32(0x7F800000)) == np.uint32(0x7F800000)))
+            infinite = ((rounded & _EXPONENT) == _EXPONENT) | ((b & _EXPONENT) == _EXPONENT)
+            bad = np.uint32(bad + np.uint32(infinite))
     elif kind == 1:
         halves = out.view(np.uint16)[start : start + n]
         for i in range(n):
@@ -112,7 +114,7 @@ def _store(  # noqa: PLR0913, PLR0917
         words = out.view(np.uint32)[start : start + n]
         for i in range(n):
             words[i] = bits[i]
-            bad = np.uint32(bad + np.uint32((bits[i] & np.uint32(0x7F800000)) == np.uint32(0x7F800000)))
+            bad = np.uint32(bad + np.uint32((bits[i] & _EXPONENT) == _EXPONENT))
     return int(bad)
 
 
