@@ -7,12 +7,12 @@ import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
-from typing import Final
+from typing import Final, Self
 
 from ramekin.errors import Problem
 from ramekin.licences.catalogue import HUB_IDS, LICENCES, Kind, Licence, find_licence
 from ramekin.licences.compatibility import best_output, clash, is_met
-from ramekin.lock.model import Lock
+from ramekin.lock.model import Lock, PinnedSource
 from ramekin.markdown import https_url
 from ramekin.text import printable
 
@@ -39,6 +39,12 @@ class Claim:
     license_name: str | None = None
     license_link: str | None = None
     parents: Mapping[str, str | None] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, role: str, pinned: PinnedSource) -> Self:
+        """What the card of a pinned source declares."""
+        card = pinned.card
+        return cls(role, pinned.source, card.license, card.license_name, card.license_link, card.parents)
 
 
 @dataclass(frozen=True)
@@ -78,11 +84,7 @@ class _Inherited:
 
 def claims_of(lock: Lock) -> tuple[Claim, ...]:
     """What the cards of all pinned sources declare, base first."""
-    return tuple(
-        Claim(role, pinned.source, card.license, card.license_name, card.license_link, card.parents)
-        for role, pinned in lock.sources.items()
-        for card in (pinned.card,)
-    )
+    return tuple(Claim.of(role, pinned) for role, pinned in lock.sources.items())
 
 
 def inherit(claims: Sequence[Claim], chosen: str | None = None) -> Inheritance:
