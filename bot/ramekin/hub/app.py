@@ -1,0 +1,158 @@
+"""The table of routes, and the way from a request to a handler and back."""
+
+import hashlib
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Final
+from urllib.parse import unquote
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from ramekin.hub import commits, files, history, repos, service, uploads
+from ramekin.hub.calls import Call, Handler, Parts, Upload, refusal
+from ramekin.hub.front import Application, Front
+from ramekin.hub.records import REPO_TYPES, RepoType
+from ramekin.hub.refusal import Moved, Refusal, repo_not_found
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One route.
+
+    `{api}` and `{web}` at the start of a path stand for a repository, in each of its three types:
+    `/api/models/{ns}/{name}` and `/{ns}/{name}`, `/api/datasets/…` and `/datasets/…`, and so on.
+    """
+
+    methods: str
+    path: str
+    handler: Handler
+    streamed: bool = False
+
+
+RULES: Final = (
+    Rule("GET", "/api/whoami-v2", repos.whoami),
+    Rule("GET", "/api/agent-harnesses", service.agent_harnesses),
+    Rule("GET", "/api/telemetry/{topic:path}", service.telemetry),
+    Rule("POST", "/api/validate-yaml", service.validate_yaml),
+    Rule("POST", "/api/repos/create", repos.create_repo),
+    Rule("DELETE", "/api/repos/delete", repos.delete_repo),
+    Rule("POST", "/api/repos/move", repos.move_repo),
+    Rule("GET POST DELETE", "/_faults", service.faults),
+    Rule("GET DELETE", "/_log", service.log),
+    Rule("PUT", "/_upload/{oid}/whole", uploads.put_whole, streamed=True),
+    Rule("PUT", "/_upload/{oid}/part/{number}", uploads.put_part, streamed=True),
+    Rule("POST", "/_upload/{oid}/complete", uploads.complete),
+    Rule("GET", "{types}", repos.list_repos),
+    Rule("GET", "{api}", repos.repo_info),
+    Rule("GET", "{api}/revision/{rev}", repos.repo_info),
+    Rule("PUT", "{api}/settings", repos.change_settings),
+    Rule("GET", "{api}/auth-check", repos.check_read),
+    Rule("GET", "{api}/auth-check/write", repos.check_write),
+    Rule("GET", "{api}/tree/{rev}", files.list_tree),
+    Rule("GET", "{api}/tree/{rev}/{path:path}", files.list_tree),
+    Rule("POST", "{api}/paths-info/{rev}", files.paths_info),
+    Rule("GET", "{api}/refs", history.list_refs),
+    Rule("GET", "{api}/commits/{rev}", history.list_commits),
+    Rule("POST", "{api}/branch/{rev}", history.create_branch),
+    Rule("DELETE", "{api}/branch/{rev}", history.delete_branch),
+    Rule("POST", "{api}/tag/{rev}", history.create_tag),
+    Rule("DELETE", "{api}/tag/{rev}", history.delete_tag),
+    Rule("POST", "{api}/super-squash/{rev}", history.squash),
+    Rule("POST", "{api}/preupload/{rev}", uploads.preupload),
+    Rule("POST", "{api}/commit/{rev}", commits.create_commit),
+    Rule("POST", "{web}.git/info/lfs/objects/batch", uploads.batch),
+    Rule("POST", "{web}.git/info/lfs/verify", uploads.verify),
+    Rule("POST", "{web}/ask-access", repos.ask_access),
+    Rule("GET", "{web}/resolve/{rev}/{path:path}", files.resolve),
+    Rule("GET", "{web}/raw/{rev}/{path:path}", files.raw),
+)
+
+
+def make_app(hub: Parts) -> Application:
+    """The ASGI application of a Hub."""
+    routes = [_route(hub, rule, path, kind) for rule in RULES for path, kind in _paths(rule.path)]
+    routes += [_route(hub, _LOST, f"/api/{kind}s/{{rest:path}}", kind) for kind in REPO_TYPES]
+    return Front(Starlette(routes=routes, exception_handlers={404: _no_route, 405: _no_route, Exception: _defect}), hub)
+
+
+def _paths(path: str) -> Iterator[tuple[str, RepoType]]:
+    """The paths that a rule stands for, each with its type of repository."""
+    if "{types}" in path:
+        yield from ((path.replace("{types}", f"/api/{kind}s"), kind) for kind in REPO_TYPES)
+    elif "{api}" in path:
+        yield from ((path.replace("{api}", f"/api/{kind}s/{{ns}}/{{name}}"), kind) for kind in REPO_TYPES)
+    elif "{web}" in path:
+        yield from (
+            (path.replace("{web}", f"/{kind}s/{{ns}}/{{name}}"), kind) for kind in REPO_TYPES if kind != "model"
+        )
+        yield path.replace("{web}", "/{ns}/{name}"), "model"
+    else:
+        yield path, "model"
+
+
+def _route(hub: Parts, rule: Rule, path: str, kind: RepoType) -> Route:
+    async def endpoint(request: Request) -> Response:
+        try:
+            return _labelled(await _handled(hub, rule, kind, request))
+        except Refusal as error:
+            return _labelled(refusal(error))
+        except Moved as moved:
+            goal = request.url.path.replace(f"/{moved.old}", f"/{moved.new}", 1)
+            query = f"?{request.url.query}" if request.url.query else ""
+            return _labelled(RedirectResponse(goal + query, 307))
+
+    return Route(path, endpoint, methods=rule.methods.split())
+
+
+async def _handled(hub: Parts, rule: Rule, kind: RepoType, request: Request) -> Response:
+    call = Call(
+        hub=hub,
+        method=request.method,
+        path=request.url.path,
+        base=f"{request.url.scheme}://{request.headers.get('host') or request.url.netloc}",
+        kind=kind,
+        params={name: unquote(value) for name, value in request.path_params.items()},
+        query=request.query_params,
+        headers=request.headers,
+        viewer=hub.access.viewer(request.headers.get("authorization")),
+    )
+    if not rule.streamed:
+        return await run_in_threadpool(rule.handler, replace(call, body=await request.body()))
+    with hub.store.blobs.draft() as draft:
+        digest, size = hashlib.sha256(), 0
+        with draft.open("wb") as file:
+            async for chunk in request.stream():
+                digest.update(chunk)
+                size += file.write(chunk)
+        upload = Upload(draft, digest.hexdigest(), size)
+        return await run_in_threadpool(rule.handler, replace(call, upload=upload))
+
+
+def _labelled(response: Response) -> Response:
+    response.headers["X-Request-Id"] = f"Root=1-{secrets.token_hex(4)}-{secrets.token_hex(12)}"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    return response
+
+
+def _unknown_repo(call: Call) -> Response:
+    raise repo_not_found(anonymous=call.viewer is None)
+
+
+#: Ids without a namespace, and paths that the Hub does not have.
+_LOST: Final = Rule("GET POST PUT DELETE PATCH", "", _unknown_repo)
+
+
+async def _no_route(request: Request, error: Exception) -> Response:
+    status = getattr(error, "status_code", 404)
+    return _labelled(refusal(Refusal(status, f"The embedded Hub has no {request.method} {request.url.path}")))
+
+
+async def _defect(_: Request, error: Exception) -> Response:
+    """A defect of ours. 501, as the client would repeat the request for half a minute after most other 5xx."""
+    message = f"A defect of the embedded Hub: {type(error).__name__}: {error}"
+    return _labelled(refusal(Refusal(501, message, "InternalError")))
