@@ -9,7 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Final, Literal, LiteralString, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from ramekin.methods import AnyMethod
@@ -120,7 +120,8 @@ class Source(_Part):
         return self.repo or self.path or ""
 
 
-ExpertName = Annotated[str, Field(pattern=f"^{NAME_PATTERN}$", max_length=64)]
+# Names are taken as they are: if they were stripped, two keys could become one.
+ExpertName = Annotated[str, StringConstraints(strip_whitespace=False, pattern=f"^{NAME_PATTERN}$", max_length=64)]
 DType = Literal["bfloat16", "float16", "float32"]
 
 

@@ -9,8 +9,9 @@ from typing import Final
 from pydantic import ValidationError
 
 from ramekin.errors import ManifestError, Problem
-from ramekin.manifest.document import MAX_BYTES, Document, DocumentError, Flaw, read_document
+from ramekin.manifest.document import Document, read_document
 from ramekin.manifest.model import Manifest, Source
+from ramekin.manifest.nodes import MAX_BYTES, DocumentError, Flaw
 from ramekin.manifest.wording import flaw_of
 from ramekin.text import printable
 
@@ -99,7 +100,7 @@ def _text(path: Path) -> str:
 def _validator_flaws(error: ValidationError, document: Document) -> Iterator[Flaw]:
     """Word the validator's errors, except those about a key that the document has already been blamed for."""
     blamed = {flaw.path for flaw in document.flaws if flaw.path}
-    for details in error.errors(include_url=False)[:_MAX_PROBLEMS]:
+    for details in error.errors(include_url=False)[: _MAX_PROBLEMS + 1]:
         flaw = flaw_of(details, document)
         if not any(flaw.path == path or (flaw.path or "").startswith(f"{path}.") for path in blamed):
             yield flaw

@@ -10,8 +10,9 @@ from typing import Any, Final
 
 from pydantic_core import ErrorDetails
 
-from ramekin.manifest.document import Document, Flaw, join
+from ramekin.manifest.document import Document, join
 from ramekin.manifest.model import Source
+from ramekin.manifest.nodes import Flaw
 from ramekin.manifest.places import Place, line_of, locate, part_at
 from ramekin.methods import METHODS, Method, method_names
 from ramekin.text import printable
@@ -94,7 +95,8 @@ class _Fault:
 
 def flaw_of(error: ErrorDetails, document: Document) -> Flaw:
     """Word one of the validator's errors."""
-    place = locate(document.data, error["loc"])
+    loc = (*error["loc"], "name") if error["type"].startswith("union_tag") else error["loc"]
+    place = locate(document.data, loc)
     fault = _Fault(error["type"], error["msg"], error.get("ctx", {}), place, document)
     what, hint = _WORDING.get(fault.kind, _otherwise)(fault)
     return Flaw(what, hint, line_of(document, place), join(place.path, place.missing or ""))
@@ -208,20 +210,17 @@ def _available() -> str:
 
 
 def _unknown_method(fault: _Fault) -> tuple[str, str]:
-    name = fault.value.get("name") if isinstance(fault.value, dict) else None
-    written = printable(fault.document.written.get("method.name", name), 60)
+    name = fault.value
     if not isinstance(name, str):
-        return f"`method.name` is {_found(name, written)} where {_TEXT} is wanted", _available()
+        return f"{fault.named} is {_found(name, fault.written())} where {_TEXT} is wanted", _available()
     if name in _PLANNED_METHODS:
-        return f"`method.name: {written}` is not available in this version", _available()
+        return f"{fault.subject} is not available in this version", _available()
     near = _near(name, method_names())
     hint = f"did you mean `{near}`? {_available()}" if near else _available()
-    return f"`method.name: {written}` is not a method", hint
+    return f"{fault.subject} is not a method", hint
 
 
 def _missing(fault: _Fault) -> tuple[str, str]:
-    if fault.kind == "union_tag_not_found":
-        return "`method.name` is missing", _EXAMPLES["method", "name"]
     return f"{fault.named} is missing", _example(fault.place, fault.document.data)
 
 

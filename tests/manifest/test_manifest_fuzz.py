@@ -1,0 +1,105 @@
+"""Whatever the file holds: a manifest, or a `ManifestError` whose texts can be shown."""
+
+import random
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from test_manifest_reading import COMPLETE
+from test_manifest_wrong import assert_showable
+from wrong_manifests import WRONG
+
+from ramekin.errors import ManifestError
+from ramekin.manifest.reading import LoadedManifest, read_manifest
+
+_SETTINGS = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+_TOKENS = st.sampled_from(
+    [
+        *"{}[],:&*!|>'\"%@`?-#~\n\t\\\0\r \x85\u2028\ufeff",
+        *(": ", "- ", "? ", "--- ", "...\n", "<<: ", "&a ", "*a ", "!!str ", "!", "\n  ", "\n    ", '"\\u', '"\\U', '"\\x', "|9", ">-"),
+        *("version", "base", "experts", "method", "name", "repo", "revision", "path", "output", "card", "language", "ram+"),
+        *("1", "0x", "1e999", ".nan", "-.inf", "9" * 50, "true", "null", "yes", "org/name", "./x", "org/name@"),
+    ]
+)
+
+
+@pytest.fixture
+def outcome(tmp_path: Path):
+    """Read what is given, and check what every outcome has in common."""
+    path = tmp_path / "merge.yaml"
+
+    def _outcome(content: bytes) -> LoadedManifest | ManifestError:
+        path.write_bytes(content)
+        try:
+            loaded = read_manifest(path)
+        except ManifestError as error:
+            assert_showable(error)
+            last = content.count(b"\n") + content.count(b"\r") + 1
+            assert all(problem.line is not None and 1 <= problem.line <= last for problem in error.problems)
+            return error
+        assert all(1 <= line <= content.count(b"\n") + content.count(b"\r") + 1 for line in loaded.lines.values())
+        return loaded
+
+    return _outcome
+
+
+@_SETTINGS
+@given(content=st.binary(max_size=300))
+def test_random_bytes(outcome, content: bytes) -> None:
+    assert isinstance(outcome(content), ManifestError)
+
+
+@_SETTINGS
+@given(text=st.text(max_size=300))
+def test_random_text(outcome, text: str) -> None:
+    outcome(text.encode("utf-8", "surrogatepass"))
+
+
+@_SETTINGS
+@given(tokens=st.lists(_TOKENS, max_size=40))
+def test_random_tokens(outcome, tokens: list[str]) -> None:
+    outcome("".join(tokens).encode())
+
+
+@_SETTINGS
+@given(edits=st.lists(st.tuples(st.integers(0, len(COMPLETE)), st.integers(0, 12), _TOKENS | st.text(max_size=3)), max_size=4))
+def test_mutated_manifests(outcome, edits: list[tuple[int, int, str]]) -> None:
+    text = COMPLETE
+    for start, length, new in edits:
+        text = text[:start] + new + text[start + length :]
+    outcome(text.encode("utf-8", "surrogatepass"))
+
+
+_SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
+_KEYS = st.sampled_from(["repo", "path", "name", "epsilon", "alpha", "private", "shard_size", "dtype", "language"]) | st.text(max_size=5)  # fmt: skip
+_VALUES = st.recursive(_SCALARS, lambda below: st.lists(below, max_size=3) | st.dictionaries(_KEYS, below, max_size=3), max_leaves=6)
+
+
+@_SETTINGS
+@given(parts=st.dictionaries(st.sampled_from(["version", "base", "experts", "method", "output", "card"]) | _KEYS, _VALUES))
+def test_any_value_anywhere(outcome, parts: dict[str, object]) -> None:
+    outcome("".join(f"{_yaml(key)}: {_yaml(value)}\n" for key, value in parts.items()).encode("utf-8", "surrogatepass"))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_mutated_wrong_manifests(outcome, seed: int) -> None:
+    choose = random.Random(seed)
+    small = [wrong.content for wrong in WRONG if len(wrong.content) < 2000]
+    for _ in range(100):
+        one, other = choose.choice(small), choose.choice(small)
+        cut = choose.randrange(len(one) + 1)
+        outcome(one[:cut] + other[choose.randrange(len(other) + 1) :])
+
+
+def _yaml(value: object) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_yaml(key)}: {_yaml(each)}" for key, each in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_yaml, value)) + "]"
+    if isinstance(value, str):
+        return '"' + "".join(f"\\U{ord(char):08x}" for char in value) + '"'
+    if isinstance(value, float):
+        return repr(value).replace("inf", ".inf").replace("nan", ".nan")
+    return "null" if value is None else str(value).lower()
