@@ -33,7 +33,7 @@ def check_tokenizer(base: SmallFiles) -> tuple[Finding, ...]:
             "note",
             "base",
             "tokenizer",
-            "has no tokenizer, so the merged model will have none",
+            "there is none, so the merged model will have none",
             "put the tokenizer's files beside the base's weights if the model is to be used alone",
         ),
     )
@@ -137,11 +137,11 @@ def _compare_templates(base: SmallFiles, expert: SmallFiles, role: str) -> tuple
     ours = _templates(base)
     hint = "read the merged model's template if the expert's format, such as that of its tool calls, is to be kept"
     if not ours:
-        what = "has a chat template and the base has none, so the merged model will have none"
+        what = "there is one, but the base has none, so the merged model will have none"
         return (Finding("note", role, "chat template", what, hint),)
     if ours == theirs:
         return ()
-    return (Finding("note", role, "chat template", "has another chat template, and the base's is used", hint),)
+    return (Finding("note", role, "chat template", "is another than the base's, which the merged model gets", hint),)
 
 
 def _templates(files: SmallFiles) -> dict[str, str]:

@@ -28,7 +28,7 @@ def compare_checkpoints(base: CheckpointFacts, experts: Mapping[str, CheckpointF
 
     Args:
         base: The base.
-        experts: The experts by name, in manifest order.
+        experts: The experts, in manifest order.
 
     Returns:
         Errors first; within each kind the base, then the experts in order.
@@ -39,14 +39,14 @@ def compare_checkpoints(base: CheckpointFacts, experts: Mapping[str, CheckpointF
     findings = [*check_config(base.config, base.role), *_check_types(base), *check_tokenizer(base.files)]
     for expert in experts.values():
         findings += check_config(expert.config, expert.role)
-        findings += _check_types(expert)
-        findings += _compare_tensors(base, expert)
         if expert.config:
             findings += compare_configs(base.config, expert.config, expert.role)
         else:
             findings.append(
-                Finding("note", expert.role, "config.json", "has no config, so only its tensors could be compared")
+                Finding("note", expert.role, "config.json", "there is none, so only tensors could be compared")
             )
+        findings += _check_types(expert)
+        findings += _compare_tensors(base, expert)
         findings += compare_tokenizers(base.files, expert.files, expert.role)
     findings += _same_weights([base, *experts.values()])
     return tuple(sorted(findings, key=lambda finding: finding.severity != "error"))

@@ -7,13 +7,8 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict
 
 from ramekin.lock.model import PinnedFile
+from ramekin.merge.resources import Resources, memory_needed
 from ramekin.plan.layout import Layout
-
-MEMORY_AT_REST: Final = 600 * 2**20
-"""Bytes of the process with its numeric libraries loaded, before a tensor is read."""
-
-MEMORY_PER_INPUT: Final = 3 * 16 * 2**20
-"""Bytes for each input: chunks of 16 MiB that are being read, computed on, and were just let go."""
 
 DOWNLOAD_RATE: Final = 100e6
 UPLOAD_RATE: Final = 50e6
@@ -54,11 +49,6 @@ class PlannedCost(BaseModel):
     assumptions: str = ASSUMPTIONS
 
 
-def memory_needed(experts: int) -> int:
-    """Bytes of memory that a merge of a base and so many experts needs. It does not grow with the model."""
-    return MEMORY_AT_REST + (experts + 2) * MEMORY_PER_INPUT
-
-
 def estimate_cost(
     pinned: Iterable[Mapping[str, PinnedFile]], at_hand: Iterable[str], layout: Layout, passes: int, copied: int = 0
 ) -> PlannedCost:
@@ -86,6 +76,6 @@ def estimate_cost(
         read_bytes=read,
         write_bytes=write,
         disk_bytes=download + write,
-        memory_bytes=memory_needed(len(layout.experts)),
+        memory_bytes=memory_needed(len(layout.experts), Resources()),
         seconds=math.ceil(seconds),
     )

@@ -25,7 +25,7 @@ def lay_out(
 
     Args:
         base: The base; it decides names, shapes and order.
-        experts: The experts by name, in manifest order.
+        experts: The experts in manifest order.
         dtype: Element type of merged tensors as a manifest names it; the base's of each tensor if None.
         shard_size: Most bytes of tensors in a file, unless one tensor alone is larger; the base's files if None.
     """
@@ -51,7 +51,7 @@ def lay_out(
         Shard(file, tuple(sorted(group, key=lambda task: -ITEM_SIZES[task.dtype])))
         for file, group in zip(names, groups, strict=True)
     ]
-    return Layout(tuple(shards), tuple(experts))
+    return Layout(tuple(shards), tuple(expert.place for expert in experts.values()))
 
 
 def shard_names(count: int) -> tuple[str, ...]:
