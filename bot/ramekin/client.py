@@ -67,14 +67,16 @@ class Change:
     """What one commit does.
 
     Attributes:
-        add: Content by path in the repository, from a file or from memory.
+        add: Files to write, by path in the repository.
         delete: Paths that go.
+        sha256: What the files must hold, as far as it is known; checked while they are read for the upload.
     """
 
-    add: Mapping[str, Path | bytes]
+    add: Mapping[str, Path]
     delete: tuple[str, ...]
     message: str
     description: str
+    sha256: Mapping[str, str]
 
 
 class HubClient:
@@ -209,6 +211,18 @@ class HubClient:
 
     # Writing
 
+    def check_write(self, repo: str, *, exists: bool) -> None:
+        """Find out before the work whether the token may write: to the repository, or at all if it is not there yet.
+
+        Raises:
+            PublishError: It may not.
+        """
+        with writing(repo, "write there"):
+            if exists:
+                self._patiently(lambda: self._api.auth_check(repo, write=True))
+            else:
+                self._patiently(lambda: self._api.whoami(cache=True))
+
     def create_repo(self, repo: str, *, private: bool) -> None:
         """Create a repository; one that exists is left as it is.
 
@@ -227,7 +241,7 @@ class HubClient:
             PublishError: The Hub refused.
         """
         operations: list[CommitOperationAdd | CommitOperationCopy | CommitOperationDelete] = [
-            CommitOperationAdd(name, str(data) if isinstance(data, Path) else data) for name, data in change.add.items()
+            _addition(name, path, change.sha256.get(name)) for name, path in change.add.items()
         ]
         operations += [CommitOperationDelete(name) for name in change.delete]
         try:
@@ -280,6 +294,13 @@ class HubClient:
         """
         with writing(repo, f"put the tag {tag} on {commit[:7]}"):
             self._api.create_tag(repo, tag=tag, revision=commit)
+
+
+def _addition(name: str, path: Path, sha256: str | None) -> CommitOperationAdd:
+    operation = CommitOperationAdd(name, str(path))
+    if sha256 and operation.upload_info.sha256.hex() != sha256:
+        raise DamagedError(f"{path}: is not as the report has it", "merge again into an empty directory")
+    return operation
 
 
 class StaleParentError(PublishError):

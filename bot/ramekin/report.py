@@ -85,7 +85,14 @@ class Cost(_Part):
 
 
 class Report(_Part):
-    """The whole report, schema 1."""
+    """The whole report, schema 1.
+
+    Attributes:
+        key: Key of the merge.
+        ramekin: Version that merged.
+        notes: What the plan found worth telling, such as a vocabulary that was padded differently.
+        texts: Digest of the manifest's card texts, by which a change of them alone is known.
+    """
 
     schema_version: Literal[1] = Field(1, alias="schema")
     key: str
@@ -95,6 +102,7 @@ class Report(_Part):
     experts: tuple[ReportedExpert, ...]
     overlap: ReportedOverlap
     notes: tuple[str, ...] = ()
+    texts: str
     output: ReportedOutput
     cost: Cost = Cost()
 

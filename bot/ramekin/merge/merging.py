@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from ramekin import __version__
 from ramekin.atomic import enough_disk, write_atomically
 from ramekin.card.writing import write_card
 from ramekin.checkpoint.selection import files_to_copy
@@ -31,7 +32,6 @@ from ramekin.report import (
     report_overlap,
 )
 from ramekin.staging import Staging, finished, staged
-from ramekin import __version__
 
 MANIFEST_COPY: Final = "ramekin/merge.yaml"
 LOCK_COPY: Final = "ramekin/merge.lock"
@@ -47,6 +47,7 @@ class MergeJob:
         layout: What to write.
         notes: What the plan found worth telling; the report keeps it.
         endpoint: The Hub that links in the card lead to.
+        device: Where to compute: `auto`, `cpu` or `cuda`.
     """
 
     loaded: LoadedManifest
@@ -54,6 +55,12 @@ class MergeJob:
     layout: Layout
     notes: tuple[str, ...]
     endpoint: str
+    device: str = "auto"
+
+    @property
+    def resources(self) -> Resources:
+        """What the merge may use."""
+        return Resources(device="cuda" if self.device == "cuda" else "cpu")
 
 
 def merge_into(
@@ -109,7 +116,7 @@ def _merge_weights(job: MergeJob, fetched: Fetched, staging: Staging, progress: 
         on_shard=lambda name, file: staging.save(
             shards=staging.journal.get("shards", {}) | {name: file.model_dump(mode="json")}
         ),
-        resources=Resources(),
+        resources=job.resources,
         progress=progress,
     )
 

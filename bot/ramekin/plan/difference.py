@@ -23,11 +23,12 @@ def _sources(report: Report, lock: Lock) -> Iterator[Change]:
         was = f"{before.source}@{before.commit[:7]}" if before else None
         is_now = f"{after.source}@{after.commit[:7]}" if after else None
         if (before and (before.source, before.commit)) != (after and (after.source, after.commit)):
-            yield Change(subject=name, old=was, new=is_now, url=_compare(before and before.commit, after))
+            url = _compare(before.commit, after) if before else None
+            yield Change(subject=name, old=was, new=is_now, url=url)
 
 
-def _compare(old: str | None, new: PinnedSource | None) -> str | None:
-    if old is None or new is None or new.kind != "hub":
+def _compare(old: str, new: PinnedSource | None) -> str | None:
+    if new is None or new.kind != "hub":
         return None
     return f"{new.source}/compare/{old}..{new.commit}"
 

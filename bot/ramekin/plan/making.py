@@ -8,7 +8,6 @@ from ramekin.checkpoint.facts import CheckpointFacts, read_checkpoint
 from ramekin.checkpoint.selection import files_to_copy
 from ramekin.errors import IncompatibleError, Problem, RamekinError
 from ramekin.fetch import BlobStore
-from ramekin.licences import Claim, Inheritance, inherit
 from ramekin.lock.model import Lock
 from ramekin.manifest.model import Manifest
 from ramekin.manifest.reading import LoadedManifest
@@ -18,7 +17,7 @@ from ramekin.plan.difference import changes_between
 from ramekin.plan.laying import lay_out
 from ramekin.plan.layout import Layout
 from ramekin.plan.model import Action, Plan, PlannedLayout, PlannedLicence, PlannedMethod, PlannedSource
-from ramekin.publish.guard import Permissions, objections
+from ramekin.publish.guard import Permissions, inherited, objections
 from ramekin.publish.standing import Standing, texts_digest
 from ramekin.sources import Sources
 
@@ -90,11 +89,6 @@ def make_plan(
         changes=changes_between(standing.report, lock, manifest),
     )
     return MadePlan(plan, layout, against)
-
-
-def inherited(manifest: Manifest, lock: Lock) -> Inheritance:
-    """What the sources' licences make of the result."""
-    return inherit([Claim.of(role, pinned) for role, pinned in lock.sources.items()], manifest.card.license)
 
 
 def _facts(manifest: Manifest, lock: Lock, sources: Sources) -> Mapping[str, CheckpointFacts]:

@@ -1,0 +1,91 @@
+"""`ramekin stats`, `ramekin merge` and `ramekin run`."""
+
+from pathlib import Path
+
+import click
+
+from ramekin.cli.options import (
+    adopt_option,
+    command_options,
+    device_option,
+    locked_option,
+    manifest_argument,
+    out_option,
+    pr_option,
+    private_option,
+)
+from ramekin.workbench import Workbench
+
+
+@click.command()
+@manifest_argument
+@locked_option
+@device_option
+@command_options
+def stats(bench: Workbench, manifest: Path, *, locked: bool, device: str) -> None:
+    """Print how the changes of MANIFEST's experts overlap; nothing is merged."""
+    from ramekin.lock.making import LockPolicy
+    from ramekin.pipeline import Request, prepare
+    from ramekin.statistics import count_overlap, show_overlap
+
+    request = Request(manifest, LockPolicy(locked=locked, write=not bench.environment.ci), device=device)
+    overlap = count_overlap(bench, prepare(bench, request, ask_target=False), device)
+    bench.terminal.result(show_overlap(overlap), overlap.model_dump(mode="json", by_alias=True))
+
+
+@click.command()
+@manifest_argument
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Directory to write to.")
+@locked_option
+@device_option
+@command_options
+def merge(bench: Workbench, manifest: Path, out: Path, *, locked: bool, device: str) -> None:
+    """Merge MANIFEST into a directory, with card and report. The Hub is only read."""
+    from ramekin.lock.making import LockPolicy
+    from ramekin.pipeline import Request, merge_prepared, prepare
+
+    request = Request(manifest, LockPolicy(locked=locked, write=not bench.environment.ci), device=device)
+    prepared = prepare(bench, request, ask_target=False)
+    report = merge_prepared(bench, prepared, out, device=device)
+    size = sum(record.size for record in report.output.files.values())
+    text = (
+        f"merged {len(report.experts)} experts with {report.method.name} into {out} ({size / 1e6:.1f} MB)\n{report.key}"
+    )
+    bench.terminal.result(text, report.model_dump(mode="json", by_alias=True))
+
+
+@click.command()
+@manifest_argument
+@out_option
+@locked_option
+@pr_option
+@adopt_option
+@private_option
+@device_option
+@click.option("--force", is_flag=True, help="Merge and publish even if the Hub holds this merge already.")
+@click.option("--dry-run", is_flag=True, help="Stop after the plan.")
+@command_options
+def run(bench: Workbench, manifest: Path, *, dry_run: bool, locked: bool, **options: object) -> None:
+    """The main job: plan MANIFEST, merge, write the card, publish."""
+    from ramekin.cli.outcome import show_outcome
+    from ramekin.lock.making import LockPolicy
+    from ramekin.pipeline import Outcome, Request, prepare
+    from ramekin.pipeline import run as run_pipeline
+    from ramekin.publish.guard import Permissions
+
+    out = options["out"]
+    request = Request(
+        manifest,
+        LockPolicy(locked=locked, write=not bench.environment.ci),
+        Permissions(adopt=bool(options["adopt"]), private_sources=bool(options["allow_private_sources"])),
+        out=out if isinstance(out, Path) else None,
+        pull_request=bool(options["pr"]),
+        force=bool(options["force"]),
+        device=str(options["device"]),
+    )
+    if dry_run:
+        prepared = prepare(bench, request)
+        show_outcome(bench.terminal, Outcome(prepared.plan))
+        prepared.check()
+        return
+    show_outcome(bench.terminal, run_pipeline(bench, request))

@@ -1,0 +1,43 @@
+"""`ramekin plan`."""
+
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from ramekin.cli.options import adopt_option, command_options, locked_option, manifest_argument, private_option
+from ramekin.workbench import Workbench
+
+
+@click.command()
+@manifest_argument
+@click.option("--format", "form", type=click.Choice(["text", "md", "json"]), default="text", show_default=True)
+@locked_option
+@adopt_option
+@private_option
+@command_options
+def plan(
+    bench: Workbench,
+    manifest: Path,
+    form: Literal["text", "md", "json"],
+    *,
+    locked: bool,
+    adopt: bool,
+    allow_private_sources: bool,
+) -> None:
+    """Tell from headers alone what a run of MANIFEST would do, and what it would cost."""
+    from ramekin.lock.making import LockPolicy
+    from ramekin.pipeline import Request, prepare
+    from ramekin.plan.rendering import render_plan
+    from ramekin.publish.guard import Permissions
+
+    request = Request(
+        manifest,
+        LockPolicy(locked=locked, write=not bench.environment.ci),
+        Permissions(adopt=adopt, private_sources=allow_private_sources),
+    )
+    prepared = prepare(bench, request)
+    if form == "json":
+        bench.terminal.json_output = True
+    bench.terminal.result(render_plan(prepared.plan, form), prepared.plan.model_dump(mode="json", by_alias=True))
+    prepared.check()

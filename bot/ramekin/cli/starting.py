@@ -1,0 +1,32 @@
+"""`ramekin init` and `ramekin demo`."""
+
+from pathlib import Path
+
+import click
+
+from ramekin.cli.options import command_options
+from ramekin.workbench import Workbench
+
+
+@click.command()
+@click.argument("directory", type=click.Path(path_type=Path, file_okay=False), default=Path())
+@command_options
+def init(bench: Workbench, directory: Path) -> None:
+    """Write a starter manifest and the workflows into DIRECTORY; nothing that is there is overwritten."""
+    from ramekin.starter import write_starter
+
+    written = write_starter(directory)
+    lines = [*(f"wrote {path}" for path in written), "next: edit merge.yaml, then `ramekin plan`"]
+    bench.terminal.result("\n".join(lines), {"written": [str(path) for path in written]})
+
+
+@click.command()
+@click.option("--dir", "directory", type=click.Path(path_type=Path), default=Path("demo"), show_default=True)
+@click.option("--serve", is_flag=True, help="Keep the embedded Hub running at the end, to look at the page.")
+@command_options
+def demo(bench: Workbench, directory: Path, *, serve: bool) -> None:
+    """Train nothing, download nothing: make a tiny family of models, merge and publish it on an embedded Hub."""
+    from ramekin.demo import run_demo
+
+    shown = run_demo(directory, bench.terminal, serve=serve)
+    bench.terminal.result(shown.text, shown.data)

@@ -1,0 +1,162 @@
+"""The road from a manifest to a published merge, top to bottom.
+
+    manifest -> lock -> plan -> fetch -> merge, with card and report -> publish
+
+Each stage is a module of its own; what branches, branches inside it.
+"""
+
+import shutil
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ramekin.errors import PublishError
+from ramekin.fetch import Fetched, fetch_sources
+from ramekin.lock.making import LockPolicy, settle_lock
+from ramekin.lock.model import Lock
+from ramekin.manifest.reading import LoadedManifest, read_manifest
+from ramekin.plan.making import MadePlan, make_plan
+from ramekin.plan.model import Plan
+from ramekin.publish.card_only import publish_card
+from ramekin.publish.committing import Published, check_tag, merged_files, note_commit, publish, put_tag
+from ramekin.publish.guard import Permissions
+from ramekin.publish.standing import Standing, look_at, unseen
+from ramekin.report import Report
+from ramekin.room import check_room
+from ramekin.sources import Sources
+from ramekin.workbench import Workbench
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for.
+
+    Attributes:
+        manifest: Path of the manifest.
+        lock: How to treat the lock.
+        allowed: What is explicitly allowed.
+        out: Where the merged directory goes; for `run` a place of ramekin's own if left out.
+        pull_request: Publish as a pull request on the Hub.
+        force: Merge and publish even if the Hub holds this merge already.
+        device: Where to compute: `auto`, `cpu` or `cuda`.
+        root: Directory that local sources are relative to; the manifest's if left out.
+    """
+
+    manifest: Path
+    lock: LockPolicy = field(default_factory=LockPolicy)
+    allowed: Permissions = field(default_factory=Permissions)
+    out: Path | None = None
+    pull_request: bool = False
+    force: bool = False
+    device: str = "auto"
+    root: Path | None = None
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A manifest, read, locked and planned: everything that can be known before weights are touched."""
+
+    loaded: LoadedManifest
+    sources: Sources
+    lock: Lock
+    standing: Standing
+    made: MadePlan
+
+    @property
+    def plan(self) -> Plan:
+        """The plan as it is shown."""
+        return self.made.plan
+
+    def check(self) -> None:
+        """Raise what keeps the plan from being carried out, if anything does."""
+        self.made.mergeable()
+        if self.made.objections:
+            raise PublishError(problems=self.made.objections)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run did: the plan it followed, and what it merged and published, if anything."""
+
+    plan: Plan
+    report: Report | None = None
+    directory: Path | None = None
+    published: Published | None = None
+
+
+def prepare(bench: Workbench, request: Request, *, ask_target: bool = True) -> Prepared:
+    """Manifest, lock and plan."""
+    loaded = read_manifest(request.manifest)
+    sources = bench.sources(request.root or loaded.directory)
+    lock = settle_lock(loaded, sources, request.lock)
+    standing = look_at(bench.client, loaded.manifest) if ask_target else unseen(loaded.manifest)
+    made = make_plan(loaded, lock, sources, standing, bench.store, request.allowed)
+    return Prepared(loaded, sources, lock, standing, made)
+
+
+def run(bench: Workbench, request: Request) -> Outcome:
+    """The main job: plan, fetch, merge, card, publish; or nothing, if the Hub holds the result already."""
+    prepared = prepare(bench, request)
+    prepared.check()
+    own = bench.environment.state / "runs" / prepared.plan.target.repo.replace("/", "--")
+    if prepared.plan.action == "nothing" and not request.force:
+        shutil.rmtree(own, ignore_errors=True)  # of a run that was interrupted after it had published
+        return Outcome(prepared.plan, published=_kept(bench, prepared))
+    if not request.pull_request:
+        _check_access(bench, prepared)
+    if prepared.plan.action == "card" and not request.force:
+        return Outcome(prepared.plan, published=publish_card(bench, prepared.loaded, prepared.standing))
+    out = request.out or own
+    report = merge_prepared(bench, prepared, out, device=request.device, replace=request.force or request.out is None)
+    started = time.monotonic()
+    published = publish(
+        bench.client,
+        prepared.loaded.manifest,
+        prepared.standing,
+        merged_files(out, report),
+        pull_request=request.pull_request,
+        tag=prepared.loaded.manifest.output.tag,
+    )
+    if request.out is None:
+        shutil.rmtree(out)
+    elif published.commit:
+        note_commit(out, published.commit, time.monotonic() - started)
+    return Outcome(prepared.plan, report, request.out, published)
+
+
+def merge_prepared(
+    bench: Workbench, prepared: Prepared, out: Path, *, device: str = "auto", replace: bool = False
+) -> Report:
+    """Fetch and merge into a directory, which appears complete or not at all."""
+    from ramekin.merge.merging import MergeJob, merge_into
+
+    layout = prepared.made.mergeable()
+    if cost := prepared.plan.cost:
+        needs = [(bench.environment.state, cost.download_bytes), (out.parent, cost.write_bytes)]
+        check_room(needs, cost.memory_bytes)
+    started = time.monotonic()
+    fetched = fetch(bench, prepared)
+    seconds = time.monotonic() - started
+    notes = tuple(f"{note.place}: {note.subject}: {note.what}" for note in prepared.plan.notes)
+    job = MergeJob(prepared.loaded, prepared.lock, layout, notes, bench.environment.endpoint, device)
+    return merge_into(out, job, fetched, bench.terminal, seconds=seconds, replace=replace)
+
+
+def fetch(bench: Workbench, prepared: Prepared) -> Fetched:
+    """Every pinned file on this machine, checked."""
+    return fetch_sources(prepared.lock, prepared.loaded.manifest, prepared.sources, bench.store, bench.client)
+
+
+def _check_access(bench: Workbench, prepared: Prepared) -> None:
+    """What would make publishing fail after the work is found out before it."""
+    bench.client.check_write(prepared.plan.target.repo, exists=prepared.plan.target.exists)
+    check_tag(bench.client, prepared.standing, prepared.loaded.manifest.output.tag)
+
+
+def _kept(bench: Workbench, prepared: Prepared) -> Published:
+    """What the Hub holds already; a tag that an interrupted run could not put any more is put now."""
+    target, tag = prepared.plan.target, prepared.loaded.manifest.output.tag
+    commit = target.head or ""
+    if tag:
+        put_tag(bench.client, target.repo, tag, commit)
+    return Published(target.repo, commit, f"{bench.environment.endpoint}/{target.repo}/commit/{commit}", fresh=False)

@@ -1,0 +1,1 @@
+"""Publishing: what the Hub holds now, and the one commit that changes it."""

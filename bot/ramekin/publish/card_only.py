@@ -1,0 +1,46 @@
+"""Publishing new card texts for weights that are published already."""
+
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from ramekin.atomic import write_atomically
+from ramekin.card.writing import write_card
+from ramekin.errors import PublishError
+from ramekin.manifest.reading import LoadedManifest
+from ramekin.publish.committing import Published, publish
+from ramekin.publish.standing import Standing, texts_digest
+from ramekin.report import REPORT_NAME, FileRecord
+from ramekin.workbench import Workbench
+
+_MANIFEST: Final = "ramekin/merge.yaml"
+_LOCK: Final = "ramekin/merge.lock"
+_LIMIT: Final = 32 << 20
+
+
+def publish_card(bench: Workbench, loaded: LoadedManifest, standing: Standing) -> Published:
+    """Render the card of the published merge with the manifest's new texts, and publish nothing but that.
+
+    Raises:
+        PublishError: The Hub refuses, or somebody else has written to the repository since the plan.
+    """
+    from ramekin.digests import sha256_of
+
+    target, report = standing.target, standing.report
+    if report is None or target.head is None:
+        raise PublishError(f"{target.repo}: holds no merge of ours", "publish the merge first, with `ramekin run`")
+    with tempfile.TemporaryDirectory(prefix="ramekin-card-") as name:
+        directory = Path(name)
+        lock = bench.client.read(target.repo, target.head, _LOCK, 0, _LIMIT)
+        write_atomically(directory / _LOCK, lock)
+        write_atomically(directory / _MANIFEST, loaded.text.encode())
+        manifest = directory / _MANIFEST
+        files = dict(report.output.files)
+        files[_MANIFEST] = FileRecord(size=manifest.stat().st_size, sha256=sha256_of(manifest))
+        output = report.output.model_copy(update={"files": files})
+        changed = report.model_copy(update={"texts": texts_digest(loaded.manifest.card), "output": output})
+        write_atomically(directory / REPORT_NAME, changed.to_json().encode())
+        write_card(directory, bench.environment.endpoint)
+        plots = sorted(str(p.relative_to(directory)) for p in (directory / "ramekin" / "plots").glob("*.svg"))
+        names = ["README.md", REPORT_NAME, _MANIFEST, *plots]
+        return publish(bench.client, loaded.manifest, standing, {path: directory / path for path in names})

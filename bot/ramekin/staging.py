@@ -1,0 +1,116 @@
+"""A directory that appears complete or not at all, and work that goes on where it was interrupted.
+
+Everything is written into a hidden neighbour of the directory, with a small journal of what is finished; at the end
+the neighbour is renamed.
+"""
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from ramekin.atomic import enough_disk, sync_directory, write_atomically
+from ramekin.errors import DamagedError, RamekinError, UsageError
+from ramekin.report import REPORT_NAME, Report, read_report
+
+_JOURNAL: Final = "journal.json"
+
+
+class Staging:
+    """The unfinished directory of one merge.
+
+    Attributes:
+        directory: Where to write.
+        journal: What is finished so far; changed by `save` only.
+    """
+
+    def __init__(self, out: Path, key: str) -> None:
+        self._out = out
+        self._key = key
+        self.directory = out.with_name(f".{out.name}.partial")
+        self.journal: dict[str, Any] = {}
+
+    def save(self, **entries: Any) -> None:
+        """Add entries to the journal, durably."""
+        self.journal |= entries
+        write_atomically(self.directory / _JOURNAL, json.dumps({"key": self._key} | self.journal).encode())
+
+    def finish(self, *, replace: bool = False) -> None:
+        """Put the directory in its place."""
+        (self.directory / _JOURNAL).unlink(missing_ok=True)
+        with enough_disk(self._out.parent):
+            for path in (p for p in self.directory.rglob("*") if p.is_dir()):
+                sync_directory(path)
+            sync_directory(self.directory)
+            if replace and self._out.exists():
+                shutil.rmtree(self._out)
+            elif self._out.is_dir():
+                self._out.rmdir()  # it was found empty
+            self.directory.rename(self._out)
+            sync_directory(self._out.parent)
+
+    def take_up(self) -> None:
+        """Read the journal of an interrupted run; what belongs to another merge is cleared away."""
+        try:
+            journal = json.loads((self.directory / _JOURNAL).read_text())
+        except (OSError, ValueError):
+            journal = {}
+        if isinstance(journal, dict) and journal.pop("key", None) == self._key:
+            self.journal = journal
+            return
+        for path in self.directory.iterdir():
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+
+
+@contextmanager
+def staged(out: Path, key: str) -> Iterator[Staging]:
+    """Open the staging directory of `out`, one process at a time.
+
+    An interruption leaves it for the next run to go on; an error, such as a full disk, leaves nothing behind.
+
+    Raises:
+        UsageError: Another process is writing the same directory.
+    """
+    staging = Staging(out, key)
+    with enough_disk(out.parent):
+        staging.directory.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(staging.directory, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UsageError(
+                f"{out}: another ramekin process is writing it", "wait for it, or choose another directory with --out"
+            ) from error
+        staging.take_up()
+        try:
+            yield staging
+        except RamekinError:
+            shutil.rmtree(staging.directory, ignore_errors=True)
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def finished(out: Path, key: str, *, replace: bool = False) -> Report | None:
+    """The report of `out` if it holds this merge already, None if it is free.
+
+    Raises:
+        UsageError: Something else is there.
+    """
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return None
+    if (out / REPORT_NAME).is_file():
+        try:
+            report = read_report(out)
+        except DamagedError:
+            report = None
+        if report and report.key == key and all((out / name).is_file() for name in report.output.files):
+            return report
+        if replace:
+            return None
+    raise UsageError(f"{out}: exists and holds something else", "choose another directory with --out, or remove it")

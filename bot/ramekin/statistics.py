@@ -1,0 +1,38 @@
+"""The overlap statistics alone: what `ramekin stats` prints."""
+
+from ramekin.pipeline import Prepared, fetch
+from ramekin.report import ReportedOverlap, report_overlap
+from ramekin.workbench import Workbench
+
+
+def count_overlap(bench: Workbench, prepared: Prepared, device: str = "auto") -> ReportedOverlap:
+    """Fetch the sources and count, in one pass, which experts changed which elements."""
+    from ramekin.merge.engine import probe
+    from ramekin.merge.resources import Resources
+
+    layout = prepared.made.mergeable()
+    method = prepared.loaded.manifest.method
+    resources = Resources(device="cuda" if device == "cuda" else "cpu")
+    files = fetch(bench, prepared).files
+    counted = probe(layout, files, method.epsilon, resources=resources, progress=bench.terminal)
+    return report_overlap(counted.overlap, layout.experts, method.lambdas(counted.overlap))
+
+
+def show_overlap(overlap: ReportedOverlap) -> str:
+    """The statistics as a table of at most 100 columns."""
+    total = overlap.elements or 1
+    lines = [f"{overlap.elements:,} elements; who changed how many:", ""]
+    width = max(6, *(len(name) for name in overlap.experts))
+    lines.append(
+        f"{'expert':<{width}} {'changed':>15} {'density':>9} {'unique':>15} {'shared':>15} {'rho':>8} {'lambda':>8}"
+    )
+    for name, expert in overlap.experts.items():
+        rho = "inf" if expert.rho is None else f"{expert.rho:.3f}"
+        lines.append(
+            f"{name:<{width}} {expert.changed:>15,} {expert.density:>9.2%} {expert.unique:>15,} {expert.shared:>15,} "
+            f"{rho:>8} {expert.factor:>8.4f}"
+        )
+    lines += ["", "patterns, in the order of the experts:"]
+    for pattern, count in sorted(overlap.patterns.items(), key=lambda item: -item[1]):
+        lines.append(f"{pattern:<{width}} {count:>15,} {count / total:>9.2%}")
+    return "\n".join(lines)

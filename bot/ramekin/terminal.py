@@ -1,0 +1,169 @@
+"""What people see: progress and messages on stderr, results on stdout, errors in two lines, and never a token."""
+
+import contextlib
+import json
+import sys
+import traceback
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final, TextIO
+
+from ramekin.errors import InternalError, Problem, RamekinError, UsageError
+from ramekin.progress import Bar
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as RichProgress
+
+_MOST_PROBLEMS: Final = 50
+_BOLD_RED: Final = "\x1b[1;31m"
+_BOLD_CYAN: Final = "\x1b[1;36m"
+_PLAIN: Final = "\x1b[0m"
+
+
+class Terminal:
+    """One command's output.
+
+    Args:
+        json_output: The result is one JSON object on stdout, and nothing else goes there.
+        verbosity: -1 quiet, 0 normal, 1 with tracebacks.
+        color: Colour may be used, if stderr is a terminal.
+    """
+
+    def __init__(
+        self,
+        *,
+        json_output: bool = False,
+        verbosity: int = 0,
+        color: bool = True,
+        out: TextIO | None = None,
+        err: TextIO | None = None,
+    ) -> None:
+        self.json_output = json_output
+        self.verbosity = verbosity
+        self._out = out or sys.stdout
+        self._err = err or sys.stderr
+        self._color = color and self._err.isatty()
+        self._secrets: tuple[str, ...] = ()
+        self._answered = False
+
+    def hide(self, secrets: Iterable[str]) -> None:
+        """Never show these values."""
+        self._secrets = tuple(dict.fromkeys([*self._secrets, *(s for s in secrets if len(s) > 5)]))
+
+    # Results
+
+    def result(self, text: str, data: object = None) -> None:
+        """Print what the command was asked for: `data` as JSON where that was wanted, else `text`."""
+        self._answered = True
+        if self.json_output:
+            text = json.dumps(data, indent=2, ensure_ascii=True)
+        print(self._clean(text.rstrip("\n")), file=self._out, flush=True)
+
+    # Progress: the protocol of ramekin.progress
+
+    def note(self, text: str) -> None:
+        """Tell one line on stderr, unless asked to be quiet."""
+        if self.verbosity >= 0:
+            self._print(text)
+
+    @contextmanager
+    def bar(self, label: str, total: int) -> Iterator[Bar]:
+        """A progress bar on stderr; on anything but a terminal a line when it starts, and nothing moves."""
+        if self.verbosity < 0 or total <= 0:
+            yield _Still()
+        elif not self._err.isatty():
+            self._print(f"{label} ({_size(total)})")
+            yield _Still()
+        else:
+            with self._rich() as progress:
+                task = progress.add_task(self._clean(label).replace("[", r"\["), total=total)
+                yield _Moving(progress, task)
+
+    @contextmanager
+    def _rich(self) -> Iterator["RichProgress"]:
+        from rich.console import Console
+        from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.progress import TransferSpeedColumn as SpeedColumn
+
+        console = Console(file=self._err, no_color=not self._color)
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            DownloadColumn(),
+            SpeedColumn(),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, console=console, transient=True) as progress:
+            yield progress
+
+    # Errors
+
+    def failure(self, error: BaseException) -> int:
+        """Show an error, two lines for every problem, and return the exit code."""
+        ours = error if isinstance(error, RamekinError) else _defect(error)
+        for problem in ours.problems[:_MOST_PROBLEMS]:
+            self._problem(problem)
+        if len(ours.problems) > _MOST_PROBLEMS:
+            self._print(f"… and {len(ours.problems) - _MOST_PROBLEMS} more problems")
+        if self.verbosity > 0:
+            self._print("".join(traceback.format_exception(error)).rstrip())
+        if self.json_output and not self._answered:
+            problems = [
+                {"what": p.what, "hint": p.hint, "path": str(p.path) if p.path else None, "line": p.line}
+                for p in ours.problems
+            ]
+            self.result("", {"error": {"reason": ours.reason, "exit_code": ours.exit_code, "problems": problems}})
+        return ours.exit_code
+
+    def usage(self, message: str, command: str) -> int:
+        """Show what is wrong with a command line, and return the exit code for that."""
+        return self.failure(UsageError(message[:1].lower() + message[1:].rstrip("."), f"see `{command} --help`"))
+
+    def _problem(self, problem: Problem) -> None:
+        error, hint = ("error:", "hint:")
+        if self._color:
+            error, hint = f"{_BOLD_RED}{error}{_PLAIN}", f"{_BOLD_CYAN}{hint}{_PLAIN}"
+        self._print(f"{error} {problem.place}{problem.what}")
+        self._print(f" {hint} {problem.hint}")
+
+    def _print(self, text: str) -> None:
+        with contextlib.suppress(BrokenPipeError):
+            print(self._clean(text), file=self._err, flush=True)
+
+    def _clean(self, text: str) -> str:
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        return text
+
+
+class _Still:
+    """A bar that is not drawn."""
+
+    def advance(self, amount: int) -> None:
+        """Nothing moves."""
+
+
+class _Moving:
+    """A bar on a terminal."""
+
+    def __init__(self, progress: "RichProgress", task: Any) -> None:
+        self._progress = progress
+        self._task = task
+
+    def advance(self, amount: int) -> None:
+        """Move on by `amount` bytes."""
+        self._progress.advance(self._task, amount)
+
+
+def _defect(error: BaseException) -> InternalError:
+    kind = f"{type(error).__name__}: {error}".splitlines()[0][:300]
+    return InternalError(f"a defect of ramekin: {kind}", "run again with --verbose and report it, please")
+
+
+def _size(count: int) -> str:
+    size = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"

@@ -1,0 +1,50 @@
+"""What every command works with: environment, Hub, digests, downloads, progress. Made once, passed on."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ramekin.digests import DigestMemory
+from ramekin.environment import Environment
+from ramekin.terminal import Terminal
+
+if TYPE_CHECKING:
+    from ramekin.client import HubClient
+    from ramekin.fetch import BlobStore
+    from ramekin.sources import Sources
+
+
+@dataclass(frozen=True)
+class Workbench:
+    """The tools of one command. What is heavy is made when it is first used."""
+
+    environment: Environment
+    terminal: Terminal
+
+    @cached_property
+    def client(self) -> "HubClient":
+        """The Hub."""
+        from ramekin.client import HubClient
+
+        client = HubClient(self.environment)
+        self.terminal.hide(client.secrets())
+        return client
+
+    @cached_property
+    def digests(self) -> DigestMemory:
+        """Digests of local files that were taken before."""
+        return DigestMemory(self.environment.state / "digests.json")
+
+    @cached_property
+    def store(self) -> "BlobStore":
+        """Downloaded files."""
+        from ramekin.fetch import BlobStore
+
+        return BlobStore(self.environment.state / "blobs", self.digests, self.environment.home / "hub")
+
+    def sources(self, root: Path) -> "Sources":
+        """Opens sources; relative paths start at `root`."""
+        from ramekin.sources import Sources
+
+        return Sources(self.client, root, self.digests, self.terminal)
