@@ -18,6 +18,8 @@ from ramekin.plan.layout import Layout, Shard
 from ramekin.progress import Progress, Silence
 from ramekin.report import FileRecord
 
+__all__ = ["MergedWeights", "Probe", "WrittenFile", "merge_weights", "probe", "write_shard"]
+
 
 class WrittenFile(FileRecord):
     """A finished file of weights. As JSON it is the state that an interrupted run goes on from.

@@ -74,9 +74,7 @@ def _load(row: Bytes, kind: int, start: int, n: int, bits: Bits) -> int:
 
 
 @_compiled
-def _store(  # noqa: PLR0913, PLR0917
-    values: Floats, bits: Bits, kind: int, start: int, n: int, out: Bytes
-) -> int:
+def _store(values: Floats, bits: Bits, kind: int, start: int, n: int, out: Bytes) -> int:
     """Round `n` float32 values, once and to nearest even, into the output; return how many came out not finite.
 
     Args:
@@ -137,7 +135,7 @@ def _tally(masks: Masks, n: int, counts: Counts) -> None:
 
 
 @_compiled
-def _combine(base: Floats, total: Floats, masks: Masks, n: int, coefficients: Floats, scale: Floats) -> None:  # noqa: PLR0913, PLR0917
+def _combine(base: Floats, total: Floats, masks: Masks, n: int, coefficients: Floats, scale: Floats) -> None:
     """Add to a block of the base the sum of the changes, times the coefficient of their pattern, in place."""
     for i in range(n):
         scale[i] = coefficients[masks[i]]
@@ -148,7 +146,7 @@ def _combine(base: Floats, total: Floats, masks: Masks, n: int, coefficients: Fl
 
 
 @_compiled
-def count_patterns(  # noqa: PLR0913, PLR0917
+def count_patterns(  # noqa: PLR0917
     raw: Bytes, kinds: Bytes, limits: Counts, count: int, epsilon: np.float32, counts: Counts, bad: Counts
 ) -> None:
     """Count which experts changed which elements (RAM, Eq. 1-2).

@@ -8,7 +8,7 @@ MAX_EXPERTS: Final = 16
 """Most experts of one merge: a pattern of who changed an element has one bit for each."""
 
 _MOST_THREADS: Final = 16  # beyond that, copying out of the page cache and hashing the output are what one waits for
-_FIXED: Final = 160 << 20  # the interpreter, numpy and the compiled loops
+_FIXED: Final = 384 << 20  # the interpreter, numpy, and the compiler when it must run
 
 
 def _usable_threads() -> int:

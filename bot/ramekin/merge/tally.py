@@ -61,13 +61,15 @@ class Tally:
         for source, (tensor, count) in enumerate(zip((task.base, *task.experts), sources, strict=True)):
             where = f"{self._sources.name(source, tensor)}: tensor `{task.name}`"
             if count and task.operation == "merge":
-                what = f"{where} has {count:,} {'value that is' if count == 1 else 'values that are'} NaN or infinite"
+                values = "1 value that is" if count == 1 else f"{count:,} values that are"
+                what = f"{where} has {values} NaN or infinite"
                 self.damaged.append(Problem(what, "these weights are damaged: pin another revision of this source"))
             elif count:
                 what = f"{where} is of type {tensor.dtype}, cannot be merged, and differs from the base's"
                 self.different.append(Problem(what, "merge only experts that share this tensor with their base"))
         if output and not any(sources):
-            what = f"tensor `{task.name}` would have {output:,} values too large for {task.dtype}"
+            values = "1 value" if output == 1 else f"{output:,} values"
+            what = f"tensor `{task.name}` would have {values} too large for {task.dtype}"
             self.damaged.append(Problem(what, "choose `output.dtype: float32`, or check the experts' weights"))
 
 

@@ -1,0 +1,173 @@
+"""Damaged sources, checkpoints that do not fit, a full disk: which error, with which words, and what is left behind."""
+
+import errno
+import os
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from synthetic import Data, Sources, data, lay_out, read_tensors
+
+from ramekin.errors import DamagedError, IncompatibleError, ResourceError
+from ramekin.merge import output
+from ramekin.merge.engine import merge_weights, probe
+from ramekin.merge.resources import Resources
+from ramekin.methods import Ram, RamPlus
+
+SMALL = Resources(chunk_bytes=8, threads=3)
+
+
+def with_specials(dtype: str) -> dict[str, np.ndarray]:
+    first, second = np.ones(40, np.float32), np.zeros(6, np.float32)
+    first[[3, 20, 39]] = np.nan, np.inf, -np.inf
+    second[5] = np.nan
+    return {"w": first, "v": second}
+
+
+def damaged(directory: Path, dtype: str) -> Sources:
+    clean = {"w": data(np.ones(40), dtype), "v": data(np.zeros(6), dtype), "ok": data([1.0], dtype)}
+    bad = clean | {name: data(values, dtype) for name, values in with_specials(dtype).items()}
+    return lay_out(directory, clean, {"good": clean, "bad": bad})
+
+
+@pytest.mark.parametrize("dtype", ["BF16", "F16", "F32"])
+def test_the_probe_names_every_damaged_tensor(dtype: str, tmp_path: Path) -> None:
+    sources = damaged(tmp_path / "in", dtype)
+    with pytest.raises(DamagedError) as caught:
+        probe(sources.layout, sources.files, 1e-5, resources=SMALL)
+    assert [problem.what for problem in caught.value.problems] == [
+        "expert:bad: bad.safetensors: tensor `w` has 3 values that are NaN or infinite",
+        "expert:bad: bad.safetensors: tensor `v` has 1 value that is NaN or infinite",
+    ]
+    assert caught.value.exit_code == 6
+
+
+def test_a_single_pass_stops_at_the_first_and_leaves_nothing(tmp_path: Path) -> None:
+    sources = damaged(tmp_path / "in", "BF16")
+    with pytest.raises(DamagedError, match=r"`w` has 3 values") as caught:
+        merge_weights(sources.layout, sources.files, Ram(), tmp_path / "out", resources=SMALL)
+    assert len(caught.value.problems) == 1
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_damaged_base_is_named_too(tmp_path: Path) -> None:
+    sources = lay_out(tmp_path / "in", {"w": data([np.nan, 1.0])}, {"e": {"w": data([1.0, 1.0])}})
+    with pytest.raises(DamagedError, match=r"base: model\.safetensors: tensor `w` has 1 value that is NaN"):
+        merge_weights(sources.layout, sources.files, Ram(), tmp_path / "out")
+
+
+def test_a_result_too_large_for_its_type(tmp_path: Path) -> None:
+    base, moved = data([6e4, 1.0], "F32"), data([6.6e4, 1.0], "F32")
+    sources = lay_out(tmp_path / "in", {"w": base}, {"e": {"w": moved}}, dtype="F16")
+    with pytest.raises(DamagedError, match=r"`w` would have 1 value too large for F16") as caught:
+        merge_weights(sources.layout, sources.files, Ram(), tmp_path / "out")
+    assert "output.dtype" in caught.value.problems[0].hint
+
+
+def test_sums_that_overflow_float32_are_an_error_not_an_infinity(tmp_path: Path) -> None:
+    sources = lay_out(tmp_path / "in", {"w": data([-3e38])}, {"a": {"w": data([3e38])}, "b": {"w": data([3.1e38])}})
+    with pytest.raises(DamagedError, match="too large for F32"):
+        merge_weights(sources.layout, sources.files, Ram(), tmp_path / "out")
+
+
+@pytest.mark.parametrize("role", ["base", "expert:e"])
+def test_a_truncated_source(role: str, tmp_path: Path) -> None:
+    sources = lay_out(tmp_path / "in", {"w": data(np.ones(100))}, {"e": {"w": data(np.zeros(100))}})
+    path = next(iter(sources.files[role].values()))
+    os.truncate(path, path.stat().st_size - 1)
+    with pytest.raises(DamagedError, match=rf"{role}: {path.name} ends after .* within tensor `w`"):
+        merge_weights(sources.layout, sources.files, RamPlus(), tmp_path / "out")
+    path.unlink()
+    with pytest.raises(DamagedError, match="cannot be opened"):
+        probe(sources.layout, sources.files, 1e-5)
+    with pytest.raises(DamagedError, match="was not fetched"):
+        probe(sources.layout, sources.files | {role: {}}, 1e-5)
+
+
+def test_a_source_that_shrinks_while_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sources = lay_out(tmp_path / "in", {"w": data(np.ones(100))}, {"e": {"w": data(np.zeros(100))}})
+    real = os.preadv
+    monkeypatch.setattr(os, "preadv", lambda fd, views, place: 0 if place > 200 else real(fd, [views[0][:3]], place))
+    with pytest.raises(DamagedError, match="ends after"):
+        probe(sources.layout, sources.files, 1e-5, resources=SMALL)
+    monkeypatch.setattr(os, "preadv", lambda fd, views, place: real(fd, [views[0][:3]], place))
+    assert probe(sources.layout, sources.files, 1e-5).overlap.counts == (0, 100), "short reads are completed"
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EROFS])
+def test_a_full_disk_leaves_no_part(code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    base, moved = {"w": data(np.ones(1000))}, {"w": data(np.zeros(1000))}
+    sources = lay_out(tmp_path / "in", base, {"e": moved})
+    real = os.pwrite
+
+    def full(descriptor: int, content: memoryview, place: int) -> int:
+        if place > 1000:
+            raise OSError(code, os.strerror(code))
+        return real(descriptor, content[:5], place)
+
+    monkeypatch.setattr(output.os, "pwrite", full)
+    with pytest.raises(ResourceError) as caught:
+        merge_weights(sources.layout, sources.files, Ram(), tmp_path / "out", resources=SMALL)
+    assert caught.value.exit_code == 8
+    assert list((tmp_path / "out").iterdir()) == []
+    assert not [t for t in threading.enumerate() if t.name.startswith("merge")], "no thread is left at work"
+    monkeypatch.undo()
+    merge_weights(sources.layout, sources.files, Ram(), tmp_path / "out", resources=SMALL)
+    assert read_tensors(tmp_path / "out")["w"].values.tolist() == [0.0] * 1000
+
+
+def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
+    sources = lay_out(tmp_path / "in", {"w": data([1.0])}, {"e": {"w": data([1.0])}})
+    (tmp_path / "out").write_text("a file")
+    with pytest.raises(ResourceError, match="cannot be written"):
+        merge_weights(sources.layout, sources.files, Ram(), tmp_path / "out")
+
+
+IDS = Data("I64", (3,), np.array([1, 2, 3]).tobytes())
+
+
+@pytest.mark.parametrize("method", [Ram(), RamPlus()], ids=lambda m: m.name)
+def test_what_is_not_floating_point_is_copied(method: Ram | RamPlus, tmp_path: Path) -> None:
+    base = {"ids": IDS, "mask": Data("BOOL", (5,), b"\1\0\1\1\0"), "w": data([1.0])}
+    sources = lay_out(tmp_path / "in", base, {"e": base | {"w": data([2.0])}})
+    result = merge_weights(sources.layout, sources.files, method, tmp_path / "out", resources=SMALL)
+    merged = read_tensors(tmp_path / "out")
+    assert merged["ids"] == IDS
+    assert merged["mask"].raw == b"\1\0\1\1\0"
+    assert result.probe.overlap.counts == (0, 1), "what is copied takes no part in the statistics"
+    assert list(result.probe.by_tensor) == ["w"]
+
+
+@pytest.mark.parametrize("method", [Ram(), RamPlus()], ids=lambda m: m.name)
+def test_a_copied_tensor_that_differs(method: Ram | RamPlus, tmp_path: Path) -> None:
+    other = Data("I64", (3,), np.array([1, 2, 4]).tobytes())
+    sources = lay_out(tmp_path / "in", {"ids": IDS}, {"same": {"ids": IDS}, "e": {"ids": other}})
+    with pytest.raises(IncompatibleError, match=r"expert:e: e\.safetensors: tensor `ids` is of type I64") as caught:
+        merge_weights(sources.layout, sources.files, method, tmp_path / "out", resources=SMALL)
+    assert caught.value.exit_code == 5
+
+
+@pytest.mark.parametrize("chunk", [1, 12, 1 << 16])
+def test_a_vocabulary_padded_differently(chunk: int, tmp_path: Path) -> None:
+    """Rows that both have are merged; the base decides the shape, and what an expert lacks it did not change."""
+    base = {"embed": data(np.zeros((4, 3)), "BF16")}
+    experts = {
+        "short": {"embed": data(np.full((2, 3), 1.0), "BF16")},
+        "long": {"embed": data(np.full((6, 3), 2.0), "F32")},
+        "none": {"embed": data(np.zeros((0, 3)), "BF16")},
+    }
+    sources = lay_out(tmp_path / "in", base, experts)
+    result = merge_weights(sources.layout, sources.files, Ram(), tmp_path / "out", resources=Resources(chunk, 2))
+    merged = read_tensors(tmp_path / "out")["embed"]
+    assert merged.shape == (4, 3)
+    assert merged.values.tolist() == [1.5] * 6 + [2.0] * 6
+    assert result.probe.overlap.counts == (0, 0, 6, 6, 0, 0, 0, 0)
+    assert result.bytes_read == 12 * 2 + 6 * 2 + 12 * 4
+
+
+def test_damage_beyond_what_the_base_has_is_not_read(tmp_path: Path) -> None:
+    experts = {"e": {"w": data([[1.0], [np.nan]])}}
+    sources = lay_out(tmp_path / "in", {"w": data([[1.0]])}, experts)
+    merge_weights(sources.layout, sources.files, Ram(), tmp_path / "out")
+    assert read_tensors(tmp_path / "out")["w"].values.tolist() == [1.0]
