@@ -89,126 +89,498 @@ FILES = [
     _wrong("two-documents", whole() + "---\nversion: 1\n", "more than one document", "---", 10),
     _wrong("yaml-1.1", "%YAML 1.1\n---\n" + whole(), "starts with a YAML directive", "line with `%`", 1),
     _wrong("tag-directive", "%TAG !e! tag:x,2000:\n---\n" + whole(), "YAML directive", "line with `%`", 1),
-    _wrong("a-list", "- org/base\n- org/coder\n", "the manifest is a list where a mapping is wanted", "ramekin init", 1),
+    _wrong(
+        "a-list", "- org/base\n- org/coder\n", "the manifest is a list where a mapping is wanted", "ramekin init", 1
+    ),
     _wrong("a-text", "org/base\n", "the manifest is the text `org/base`", "ramekin init", 1),
     _wrong("json-lines", '{"a": 1}\n{"b": 2}\n', "not valid YAML", "", 2),
 ]
 
 KEYS = [
-    _wrong("twice", whole(method="method:\n  name: ram\n  epsilon: 1\n  epsilon: 2  #!\n"), "`method.epsilon` is written twice, first on line 8", "keep one"),  # fmt: skip
-    _wrong("expert-twice", whole(experts="experts:\n  a: o/a\n  b: o/b\n  a: o/c  #!\n"), "`experts.a` is written twice, first on line 4", "keep one"),  # fmt: skip
+    _wrong(
+        "twice",
+        whole(method="method:\n  name: ram\n  epsilon: 1\n  epsilon: 2  #!\n"),
+        "`method.epsilon` is written twice, first on line 8",
+        "keep one",
+    ),
+    _wrong(
+        "expert-twice",
+        whole(experts="experts:\n  a: o/a\n  b: o/b\n  a: o/c  #!\n"),
+        "`experts.a` is written twice, first on line 4",
+        "keep one",
+    ),
     _wrong("quoted-twice", whole() + '"version": 1  #!\n', "`version` is written twice, first on line 1", "keep one"),
-    _wrong("merge-key", whole(base="base: &b {repo: org/base}\n", output="output:\n  <<: *b  #!\n  repo: me/x\n"), "the merge key `<<` in `output` is not allowed", "write the keys out"),  # fmt: skip
+    _wrong(
+        "merge-key",
+        whole(base="base: &b {repo: org/base}\n", output="output:\n  <<: *b  #!\n  repo: me/x\n"),
+        "the merge key `<<` in `output` is not allowed",
+        "write the keys out",
+    ),
     _wrong("number-key", whole() + "7: seven  #!\n", "the key `7` at the top is not a text", '`"7":`'),
     _wrong("null-key", whole() + "~: x  #!\n", "the key `~` at the top is not a text", "quotes"),
-    _wrong("boolean-key", whole(experts="experts:\n  true: o/x  #!\n  b: o/b\n"), "the key `true` in `experts`", "quotes"),
+    _wrong(
+        "boolean-key", whole(experts="experts:\n  true: o/x  #!\n  b: o/b\n"), "the key `true` in `experts`", "quotes"
+    ),
     _wrong("mapping-key", whole() + "? {a: b}  #!\n: x\n", "a key at the top is a mapping", "a name before"),
-    _wrong("list-key", whole(output="output:\n  repo: me/x\n  [a, b]: c  #!\n"), "a key in `output` is a list", "a name before"),  # fmt: skip
-    _wrong("python-tag", whole(base="base: !!python/object/apply:os.system [id]  #!\n"), "the tag `!!python/object/apply:os.system` is not allowed", "without `!`"),  # fmt: skip
+    _wrong(
+        "list-key",
+        whole(output="output:\n  repo: me/x\n  [a, b]: c  #!\n"),
+        "a key in `output` is a list",
+        "a name before",
+    ),
+    _wrong(
+        "python-tag",
+        whole(base="base: !!python/object/apply:os.system [id]  #!\n"),
+        "the tag `!!python/object/apply:os.system` is not allowed",
+        "without `!`",
+    ),
     _wrong("plain-tag", whole(version="version: !!int 1  #!\n"), "the tag `!!int` is not allowed", "without `!`"),
     _wrong("binary-tag", whole(card="card:\n  title: !!binary aGk=  #!\n"), "the tag `!!binary`", "without `!`"),
     _wrong("tagged-key", whole() + "!!str nope: x  #!\n", "the tag `!!str`", "without `!`", only=False),
     _wrong("no-such-alias", whole(base="base: *nope  #!\n"), "the alias `*nope` names no anchor", "quotes"),
-    _wrong("alias-of-itself", whole(experts="experts: &e\n  a: o/a\n  b: *e  #!\n"), "the alias `*e` contains itself", "write the value out"),  # fmt: skip
-    _wrong("unknown", whole() + "pubish: true  #!\n", "`pubish` is not a known key", "the keys here are `version`, `base`"),
+    _wrong(
+        "alias-of-itself",
+        whole(experts="experts: &e\n  a: o/a\n  b: *e  #!\n"),
+        "the alias `*e` contains itself",
+        "write the value out",
+    ),
+    _wrong(
+        "unknown", whole() + "pubish: true  #!\n", "`pubish` is not a known key", "the keys here are `version`, `base`"
+    ),
     _wrong("near", whole() + "cart: {}  #!\n", "`cart` is not a known key", "did you mean `card`?"),
-    _wrong("near-case", whole(output="output:\n  repo: me/x\n  Shard-Size: 5GB  #!\n"), "`output.Shard-Size` is not a known key", "did you mean `shard_size`?"),  # fmt: skip
-    _wrong("near-source", whole(base="base:\n  repo: org/base\n  revison: main  #!\n"), "`base.revison` is not", "did you mean `revision`?"),  # fmt: skip
-    _wrong("near-expert-source", whole(experts="experts:\n  a:\n    repos: o/a  #!\n    repo: o/a\n"), "`experts.a.repos` is not", "did you mean `repo`?"),  # fmt: skip
-    _wrong("near-parameter", whole(method="method:\n  name: ram+\n  epsilonn: 1e-5  #!\n"), "`method.epsilonn` is not a parameter of `ram+`", "did you mean `epsilon`?"),  # fmt: skip
-    _wrong("far-parameter", whole(method="method:\n  name: ram\n  sharpness: 1  #!\n"), "`method.sharpness` is not a parameter of `ram`", "the keys here are `name`, `epsilon`"),  # fmt: skip
-    _wrong("other-parameter", whole(method="method:\n  name: ram+s\n  alpha: 2  #!\n"), "`method.alpha` is not a parameter of `ram+s`", "that has it: `ram+`"),  # fmt: skip
-    _wrong("benchmarks", whole() + "benchmarks: {}  #!\n", "`benchmarks` is not available in this version", "remove it"),
-    _wrong("escaped-key", whole() + '"\\e[2J\\n::error::x": 1  #!\n', r"`\x1b[2J\n::error::x` is not a known key", "the keys here"),  # fmt: skip
+    _wrong(
+        "near-case",
+        whole(output="output:\n  repo: me/x\n  Shard-Size: 5GB  #!\n"),
+        "`output.Shard-Size` is not a known key",
+        "did you mean `shard_size`?",
+    ),
+    _wrong(
+        "near-source",
+        whole(base="base:\n  repo: org/base\n  revison: main  #!\n"),
+        "`base.revison` is not",
+        "did you mean `revision`?",
+    ),
+    _wrong(
+        "near-expert-source",
+        whole(experts="experts:\n  a:\n    repos: o/a  #!\n    repo: o/a\n"),
+        "`experts.a.repos` is not",
+        "did you mean `repo`?",
+    ),
+    _wrong(
+        "near-parameter",
+        whole(method="method:\n  name: ram+\n  epsilonn: 1e-5  #!\n"),
+        "`method.epsilonn` is not a parameter of `ram+`",
+        "did you mean `epsilon`?",
+    ),
+    _wrong(
+        "far-parameter",
+        whole(method="method:\n  name: ram\n  sharpness: 1  #!\n"),
+        "`method.sharpness` is not a parameter of `ram`",
+        "the keys here are `name`, `epsilon`",
+    ),
+    _wrong(
+        "other-parameter",
+        whole(method="method:\n  name: ram+s\n  alpha: 2  #!\n"),
+        "`method.alpha` is not a parameter of `ram+s`",
+        "that has it: `ram+`",
+    ),
+    _wrong(
+        "benchmarks", whole() + "benchmarks: {}  #!\n", "`benchmarks` is not available in this version", "remove it"
+    ),
+    _wrong(
+        "escaped-key",
+        whole() + '"\\e[2J\\n::error::x": 1  #!\n',
+        r"`\x1b[2J\n::error::x` is not a known key",
+        "the keys here",
+    ),
+    _wrong("key-of-the-validator", whole() + "'[key]': 1  #!\n", "`[key]` is not a known key", "the keys here"),
+    _wrong(
+        "expert-of-the-validator",
+        whole(experts="experts:\n  '[key]': o/a  #!\n"),
+        "the expert name `[key]`",
+        "such as `key`",
+    ),
+    _wrong(
+        "key-like-a-method",
+        whole(method="method:\n  name: ram+\n  ram+: {epsilon: 1}  #!\n"),
+        "`method.ram+` is not a parameter of `ram+`",
+        "the keys here",
+    ),
+    _wrong(
+        "method-key-and-value",
+        whole(method="method:\n  name: ram+\n  ram+: {r: 1}\n  r: x  #!\n"),
+        "`method.r` is the text `x`",
+        "`r: 0.1`",
+        only=False,
+    ),
     _wrong("endless-key", whole() + "k" * 900 + ": 1  #!\n", "k…k", "the keys here"),
     _wrong("right-to-left-key", whole() + "\u202eevil: 1  #!\n", r"`\u202eevil` is not", "the keys here"),
 ]
 
 VALUES = [
-    _wrong("version-2", whole(version="version: 2  #!\n"), "`version: 2` is newer than this ramekin", "pip install --upgrade ramekin"),  # fmt: skip
+    _wrong(
+        "version-2",
+        whole(version="version: 2  #!\n"),
+        "`version: 2` is newer than this ramekin",
+        "pip install --upgrade ramekin",
+    ),
     _wrong("version-0", whole(version="version: 0  #!\n"), "`version` is the number 0, not a version", "`version: 1`"),
     _wrong("version-text", whole(version='version: "1"  #!\n'), "`version` is the text `1`", "without quotes"),
     _wrong("version-float", whole(version="version: 1.0  #!\n"), "`version: 1.0` is not a version", "`version: 1`"),
     _wrong("version-true", whole(version="version: true  #!\n"), "`version` is not a version", "`version: 1`"),
     _wrong("version-empty", whole(version="version:  #!\n"), "`version` is empty", "`version: 1`"),
     _wrong("no-version", whole(version=""), "`version` is missing", "write for example `version: 1`", 1),
-    _wrong("no-base", "# x\n" + whole(base=""), "`base` is missing", "`org/name`, `org/name@revision` or `./directory`", 2),
+    _wrong(
+        "no-base", "# x\n" + whole(base=""), "`base` is missing", "`org/name`, `org/name@revision` or `./directory`", 2
+    ),
     _wrong("no-experts", whole(experts=""), "`experts` is missing", "`name: org/name` below it", 1),
-    _wrong("no-repo", whole(output="output:  #!\n  private: true\n"), "`output.repo` is missing", "`repo: my-org/agent-7b`"),
-    _wrong("no-method-name", whole(method="method:  #!\n  epsilon: 0\n"), "`method.name` is missing", "`ram`, `ram+`, `ram+s`"),  # fmt: skip
+    _wrong(
+        "no-repo", whole(output="output:  #!\n  private: true\n"), "`output.repo` is missing", "`repo: my-org/agent-7b`"
+    ),
+    _wrong(
+        "no-method-name",
+        whole(method="method:  #!\n  epsilon: 0\n"),
+        "`method.name` is missing",
+        "`ram`, `ram+`, `ram+s`",
+    ),
     _wrong("empty-experts", whole(experts="experts: {}  #!\n"), "`experts` is empty", "`name: org/name` below it"),
     _wrong("null-experts", whole(experts="experts:  #!\n"), "`experts` is empty where a mapping is wanted", "below it"),
-    _wrong("null-output", whole(output="output:  #!\n"), "`output` is empty where a mapping is wanted", "`repo: namespace/name`"),  # fmt: skip
+    _wrong(
+        "null-output",
+        whole(output="output:  #!\n"),
+        "`output` is empty where a mapping is wanted",
+        "`repo: namespace/name`",
+    ),
     _wrong("null-card", whole(card="card:  #!\n"), "`card` is empty where a mapping is wanted", "or remove it"),
-    _wrong("list-experts", whole(experts="experts:  #!\n  - org/a\n  - org/b\n"), "`experts` is a list where a mapping is wanted", "one line for each"),  # fmt: skip
-    _wrong("null-expert", whole(experts="experts:\n  a: org/a\n  b:  #!\n"), "`experts.b` is empty where a source is wanted", "`org/name`"),  # fmt: skip
-    _wrong("number-expert", whole(experts="experts:\n  a: 17  #!\n"), "`experts.a` is the number 17 where a source", "`org/name`"),  # fmt: skip
-    _wrong("list-base", whole(base="base: [org/base]  #!\n"), "`base` is a list where a source is wanted", "`org/name`"),
-    _wrong("many-experts", whole(experts="experts:  #!\n" + "".join(f"  e{i}: o/e{i}\n" for i in range(17))), "`experts` has more than 16 entries", "at most 16"),  # fmt: skip
-    _wrong("expert-name", whole(experts="experts:\n  Tool Use!: org/tool  #!\n"), "the expert name `Tool Use!` is not possible", "such as `tool-use`"),  # fmt: skip
-    _wrong("expert-name-dash", whole(experts="experts:\n  -x: org/tool  #!\n"), "the expert name `-x`", "start with a letter"),
-    _wrong("expert-name-letters", whole(experts="experts:\n  écrire: org/tool  #!\n"), "the expert name `écrire`", "lower-case"),  # fmt: skip
-    _wrong("expert-name-line", whole(experts='experts:\n  "a\\n": org/tool  #!\n'), r"the expert name `a\n`", "lower-case"),
+    _wrong(
+        "list-experts",
+        whole(experts="experts:  #!\n  - org/a\n  - org/b\n"),
+        "`experts` is a list where a mapping is wanted",
+        "one line for each",
+    ),
+    _wrong(
+        "null-expert",
+        whole(experts="experts:\n  a: org/a\n  b:  #!\n"),
+        "`experts.b` is empty where a source is wanted",
+        "`org/name`",
+    ),
+    _wrong(
+        "number-expert",
+        whole(experts="experts:\n  a: 17  #!\n"),
+        "`experts.a` is the number 17 where a source",
+        "`org/name`",
+    ),
+    _wrong(
+        "list-base", whole(base="base: [org/base]  #!\n"), "`base` is a list where a source is wanted", "`org/name`"
+    ),
+    _wrong(
+        "many-experts",
+        whole(experts="experts:  #!\n" + "".join(f"  e{i}: o/e{i}\n" for i in range(17))),
+        "`experts` has more than 16 entries",
+        "at most 16",
+    ),
+    _wrong(
+        "expert-name",
+        whole(experts="experts:\n  Tool Use!: org/tool  #!\n"),
+        "the expert name `Tool Use!` is not possible",
+        "such as `tool-use`",
+    ),
+    _wrong(
+        "expert-name-dash",
+        whole(experts="experts:\n  -x: org/tool  #!\n"),
+        "the expert name `-x`",
+        "start with a letter",
+    ),
+    _wrong(
+        "expert-name-letters",
+        whole(experts="experts:\n  écrire: org/tool  #!\n"),
+        "the expert name `écrire`",
+        "lower-case",
+    ),
+    _wrong(
+        "expert-name-line", whole(experts='experts:\n  "a\\n": org/tool  #!\n'), r"the expert name `a\n`", "lower-case"
+    ),
     _wrong("expert-name-long", whole(experts=f"experts:\n  {'x' * 65}: org/tool  #!\n"), "too long", "at most 64"),
     _wrong("expert-name-empty", whole(experts='experts:\n  "": org/tool  #!\n'), "the expert name ``", "lower-case"),
     _wrong("bare-repo", whole(base="base: gpt2  #!\n"), "`base: gpt2` is not a repository id", "`namespace/name`"),
-    _wrong("repo-url", whole(base="base: https://huggingface.co/org/base  #!\n"), "is not a repository id", "namespace/name"),  # fmt: skip
-    _wrong("repo-dots", whole(base="base: org/../x  #!\n"), "`base: org/../x` is not a repository id", "namespace/name"),
-    _wrong("repo-number", whole(base="base:\n  repo: 5  #!\n"), "`base.repo` is the number 5 where a text is wanted", "`repo: org/name`"),  # fmt: skip
-    _wrong("repo-list", whole(output="output:\n  repo: [me/x]  #!\n"), "`output.repo` is a list where a text", "`repo: my-org/agent-7b`"),  # fmt: skip
+    _wrong(
+        "repo-url",
+        whole(base="base: https://huggingface.co/org/base  #!\n"),
+        "is not a repository id",
+        "namespace/name",
+    ),
+    _wrong(
+        "repo-dots", whole(base="base: org/../x  #!\n"), "`base: org/../x` is not a repository id", "namespace/name"
+    ),
+    _wrong(
+        "repo-number",
+        whole(base="base:\n  repo: 5  #!\n"),
+        "`base.repo` is the number 5 where a text is wanted",
+        "`repo: org/name`",
+    ),
+    _wrong(
+        "repo-list",
+        whole(output="output:\n  repo: [me/x]  #!\n"),
+        "`output.repo` is a list where a text",
+        "`repo: my-org/agent-7b`",
+    ),
     _wrong("empty-repo", whole(base="base: ''  #!\n"), "`base: ` is not a repository id", "namespace/name"),
     _wrong("empty-revision", whole(base="base: org/base@  #!\n"), "is not a branch, tag or commit", "`main`"),
-    _wrong("digits-revision", whole(base="base:\n  repo: org/base\n  revision: 1234567  #!\n"), "`base.revision` is the number 1234567", 'quotes: `"1234567"`'),  # fmt: skip
-    _wrong("float-revision", whole(base="base:\n  repo: org/base\n  revision: 12e4567  #!\n"), "`base.revision` is the number 12e4567", 'quotes: `"12e4567"`'),  # fmt: skip
+    _wrong(
+        "digits-revision",
+        whole(base="base:\n  repo: org/base\n  revision: 1234567  #!\n"),
+        "`base.revision` is the number 1234567",
+        'quotes: `"1234567"`',
+    ),
+    _wrong(
+        "float-revision",
+        whole(base="base:\n  repo: org/base\n  revision: 12e4567  #!\n"),
+        "`base.revision` is the number 12e4567",
+        'quotes: `"12e4567"`',
+    ),
     _wrong("option-revision", whole(base="base: org/base@--force  #!\n"), "is not a branch, tag or commit", "`main`"),
-    _wrong("neither", whole(base="base:  #!\n  revision: main\n"), "`base` names no checkpoint", "`repo: namespace/name`"),
+    _wrong(
+        "neither", whole(base="base:  #!\n  revision: main\n"), "`base` names no checkpoint", "`repo: namespace/name`"
+    ),
     _wrong("nothing", whole(base="base: {}  #!\n"), "`base` names no checkpoint", "`path: ./directory`"),
-    _wrong("both", whole(base="base: {repo: org/base, path: ./x}  #!\n"), "`base` has both `repo` and `path`", "keep one"),
-    _wrong("path-revision", whole(base="base: {path: ./x, revision: main}  #!\n"), "`base` has a revision", "remove `revision`"),  # fmt: skip
+    _wrong(
+        "both", whole(base="base: {repo: org/base, path: ./x}  #!\n"), "`base` has both `repo` and `path`", "keep one"
+    ),
+    _wrong(
+        "path-revision",
+        whole(base="base: {path: ./x, revision: main}  #!\n"),
+        "`base` has a revision",
+        "remove `revision`",
+    ),
     _wrong("path-control", whole(base='base: "./a\\nb"  #!\n'), r"`base: ./a\nb` is not a path", "`./directory`"),
     _wrong("path-empty", whole(base='base: {path: ""}  #!\n'), "`base.path` is empty", "`path: ./directory`"),
-    _wrong("method-text", whole(method="method: ram+  #!\n"), "`method` is the text `ram+` where a mapping", "`name: ram+` below it"),  # fmt: skip
-    _wrong("method-near", whole(method="method:  #!\n  name: RAM-plus\n"), "`method.name: RAM-plus` is not a method", "the methods here are", 7),  # fmt: skip
-    _wrong("method-number", whole(method="method:\n  name: 1e3\n"), "`method.name` is the number 1e3", "the methods here are", 7),  # fmt: skip
-    _wrong("method-list", whole(method="method:\n  name: [ram]\n"), "`method.name` is a list", "the methods here are", 7),
-    _wrong("negative", whole(method="method:\n  name: ram\n  epsilon: -1e-5  #!\n"), "`method.epsilon: -1e-5` is out of range: it must be at least 0", "`epsilon: 1e-05`"),  # fmt: skip
-    _wrong("nan", whole(method="method:\n  name: ram\n  epsilon: .nan  #!\n"), "`method.epsilon: .nan` is not a finite number", "`epsilon: 1e-05`"),  # fmt: skip
-    _wrong("infinite", whole(method="method:\n  name: ram+\n  alpha: .inf  #!\n"), "`method.alpha: .inf` is not a finite", "`alpha: 2.0`"),  # fmt: skip
-    _wrong("too-large", whole(method="method:\n  name: ram+\n  alpha: 1e999  #!\n"), "`method.alpha: 1e999` is not a finite", "`alpha: 2.0`"),  # fmt: skip
-    _wrong("endless", whole(method=f"method:\n  name: ram+\n  alpha: {'9' * 5000}  #!\n"), "`method.alpha` is a number with more than 40 digits", "smaller"),  # fmt: skip
-    _wrong("true-number", whole(method="method:\n  name: ram+\n  alpha: true  #!\n"), "`method.alpha` is `true` where a number is wanted", "`alpha: 2.0`"),  # fmt: skip
-    _wrong("text-number", whole(method='method:\n  name: ram+\n  r: "0.1"  #!\n'), "`method.r` is the text `0.1` where a number", "without quotes: `r: 0.1`"),  # fmt: skip
-    _wrong("underscored", whole(method="method:\n  name: ram+\n  alpha: 1_0  #!\n"), "`method.alpha` is the text `1_0`", "alpha"),
-    _wrong("null-number", whole(method="method:\n  name: ram+\n  r:  #!\n"), "`method.r` is empty where a number", "`r: 0.1`"),
-    _wrong("list-number", whole(method="method:\n  name: ram+\n  r: [0.1]  #!\n"), "`method.r` is a list where a number", "`r: 0.1`"),  # fmt: skip
-    _wrong("yes", whole(output="output:\n  repo: me/x\n  private: yes  #!\n"), "`output.private` is the text `yes` where true or false", "`private: true`"),  # fmt: skip
-    _wrong("one", whole(output="output:\n  repo: me/x\n  private: 1  #!\n"), "`output.private` is the number 1 where true", "`private: false`"),  # fmt: skip
-    _wrong("quoted-true", whole(output='output:\n  repo: me/x\n  private: "true"  #!\n'), "`output.private` is the text `true`", "`private: true`"),  # fmt: skip
-    _wrong("dtype", whole(output="output:\n  repo: me/x\n  dtype: bf16  #!\n"), "`output.dtype` is the text `bf16`, which is not", "did you mean `bfloat16`? write one of `bfloat16`, `float16`, `float32`"),  # fmt: skip
-    _wrong("dtype-number", whole(output="output:\n  repo: me/x\n  dtype: 16  #!\n"), "`output.dtype` is the number 16, which", "`float16`"),  # fmt: skip
-    _wrong("no-size", whole(output="output:\n  repo: me/x\n  shard_size: large  #!\n"), "`output.shard_size: large` is not a size", "`5GB`"),  # fmt: skip
-    _wrong("zero-size", whole(output="output:\n  repo: me/x\n  shard_size: 0  #!\n"), "`output.shard_size: 0` is out of range", "1 byte"),  # fmt: skip
-    _wrong("part-of-byte", whole(output="output:\n  repo: me/x\n  shard_size: 0.4B  #!\n"), "is out of range", "1 byte"),
-    _wrong("huge-size", whole(output="output:\n  repo: me/x\n  shard_size: 1001TB  #!\n"), "`output.shard_size: 1001TB` is out of range", "1000 TB"),  # fmt: skip
-    _wrong("endless-size", whole(output=f"output:\n  repo: me/x\n  shard_size: {'9' * 400}GB  #!\n"), "is not a size", "`5GB`"),  # fmt: skip
-    _wrong("float-size", whole(output="output:\n  repo: me/x\n  shard_size: 5.5  #!\n"), "`output.shard_size` is the number 5.5 where a size", "`shard_size: 5GB`"),  # fmt: skip
-    _wrong("true-size", whole(output="output:\n  repo: me/x\n  shard_size: true  #!\n"), "`output.shard_size` is `true` where a size", "5GB"),  # fmt: skip
-    _wrong("number-tag", whole(output="output:\n  repo: me/x\n  tag: 1.0  #!\n"), "`output.tag` is the number 1.0 where a text", 'quotes: `"1.0"`'),  # fmt: skip
-    _wrong("bad-tag", whole(output="output:\n  repo: me/x\n  tag: a..b  #!\n"), "`output.tag: a..b` is not a branch, tag", "v1.0"),
-    _wrong("title-lines", whole(card='card:\n  title: "a\\nb"  #!\n'), r"`card.title: a\nb` has a line break", "one line"),
+    _wrong(
+        "method-text",
+        whole(method="method: ram+  #!\n"),
+        "`method` is the text `ram+` where a mapping",
+        "`name: ram+` below it",
+    ),
+    _wrong(
+        "method-near",
+        whole(method="method:  #!\n  name: RAM-plus\n"),
+        "`method.name: RAM-plus` is not a method",
+        "the methods here are",
+        7,
+    ),
+    _wrong(
+        "method-number",
+        whole(method="method:\n  name: 1e3\n"),
+        "`method.name` is the number 1e3",
+        "the methods here are",
+        7,
+    ),
+    _wrong(
+        "method-list", whole(method="method:\n  name: [ram]\n"), "`method.name` is a list", "the methods here are", 7
+    ),
+    _wrong(
+        "negative",
+        whole(method="method:\n  name: ram\n  epsilon: -1e-5  #!\n"),
+        "`method.epsilon: -1e-5` is out of range: it must be at least 0",
+        "`epsilon: 1e-05`",
+    ),
+    _wrong(
+        "nan",
+        whole(method="method:\n  name: ram\n  epsilon: .nan  #!\n"),
+        "`method.epsilon: .nan` is not a finite number",
+        "`epsilon: 1e-05`",
+    ),
+    _wrong(
+        "infinite",
+        whole(method="method:\n  name: ram+\n  alpha: .inf  #!\n"),
+        "`method.alpha: .inf` is not a finite",
+        "`alpha: 2.0`",
+    ),
+    _wrong(
+        "too-large",
+        whole(method="method:\n  name: ram+\n  alpha: 1e999  #!\n"),
+        "`method.alpha: 1e999` is not a finite",
+        "`alpha: 2.0`",
+    ),
+    _wrong(
+        "endless",
+        whole(method=f"method:\n  name: ram+\n  alpha: {'9' * 5000}  #!\n"),
+        "`method.alpha` is a number with more than 40 digits",
+        "smaller",
+    ),
+    _wrong(
+        "true-number",
+        whole(method="method:\n  name: ram+\n  alpha: true  #!\n"),
+        "`method.alpha` is `true` where a number is wanted",
+        "`alpha: 2.0`",
+    ),
+    _wrong(
+        "text-number",
+        whole(method='method:\n  name: ram+\n  r: "0.1"  #!\n'),
+        "`method.r` is the text `0.1` where a number",
+        "without quotes: `r: 0.1`",
+    ),
+    _wrong(
+        "underscored",
+        whole(method="method:\n  name: ram+\n  alpha: 1_0  #!\n"),
+        "`method.alpha` is the text `1_0`",
+        "alpha",
+    ),
+    _wrong(
+        "null-number",
+        whole(method="method:\n  name: ram+\n  r:  #!\n"),
+        "`method.r` is empty where a number",
+        "`r: 0.1`",
+    ),
+    _wrong(
+        "list-number",
+        whole(method="method:\n  name: ram+\n  r: [0.1]  #!\n"),
+        "`method.r` is a list where a number",
+        "`r: 0.1`",
+    ),
+    _wrong(
+        "yes",
+        whole(output="output:\n  repo: me/x\n  private: yes  #!\n"),
+        "`output.private` is the text `yes` where true or false",
+        "`private: true`",
+    ),
+    _wrong(
+        "one",
+        whole(output="output:\n  repo: me/x\n  private: 1  #!\n"),
+        "`output.private` is the number 1 where true",
+        "`private: false`",
+    ),
+    _wrong(
+        "quoted-true",
+        whole(output='output:\n  repo: me/x\n  private: "true"  #!\n'),
+        "`output.private` is the text `true`",
+        "`private: true`",
+    ),
+    _wrong(
+        "dtype",
+        whole(output="output:\n  repo: me/x\n  dtype: bf16  #!\n"),
+        "`output.dtype` is the text `bf16`, which is not",
+        "did you mean `bfloat16`? write one of `bfloat16`, `float16`, `float32`",
+    ),
+    _wrong(
+        "dtype-number",
+        whole(output="output:\n  repo: me/x\n  dtype: 16  #!\n"),
+        "`output.dtype` is the number 16, which",
+        "`float16`",
+    ),
+    _wrong(
+        "no-size",
+        whole(output="output:\n  repo: me/x\n  shard_size: large  #!\n"),
+        "`output.shard_size: large` is not a size",
+        "`5GB`",
+    ),
+    _wrong(
+        "zero-size",
+        whole(output="output:\n  repo: me/x\n  shard_size: 0  #!\n"),
+        "`output.shard_size: 0` is out of range",
+        "1 byte",
+    ),
+    _wrong(
+        "part-of-byte", whole(output="output:\n  repo: me/x\n  shard_size: 0.4B  #!\n"), "is out of range", "1 byte"
+    ),
+    _wrong(
+        "huge-size",
+        whole(output="output:\n  repo: me/x\n  shard_size: 1001TB  #!\n"),
+        "`output.shard_size: 1001TB` is out of range",
+        "1000 TB",
+    ),
+    _wrong(
+        "endless-size",
+        whole(output=f"output:\n  repo: me/x\n  shard_size: {'9' * 400}GB  #!\n"),
+        "is not a size",
+        "`5GB`",
+    ),
+    _wrong(
+        "float-size",
+        whole(output="output:\n  repo: me/x\n  shard_size: 5.5  #!\n"),
+        "`output.shard_size` is the number 5.5 where a size",
+        "`shard_size: 5GB`",
+    ),
+    _wrong(
+        "true-size",
+        whole(output="output:\n  repo: me/x\n  shard_size: true  #!\n"),
+        "`output.shard_size` is `true` where a size",
+        "5GB",
+    ),
+    _wrong(
+        "number-tag",
+        whole(output="output:\n  repo: me/x\n  tag: 1.0  #!\n"),
+        "`output.tag` is the number 1.0 where a text",
+        'quotes: `"1.0"`',
+    ),
+    _wrong(
+        "bad-tag",
+        whole(output="output:\n  repo: me/x\n  tag: a..b  #!\n"),
+        "`output.tag: a..b` is not a branch, tag",
+        "v1.0",
+    ),
+    _wrong(
+        "title-lines", whole(card='card:\n  title: "a\\nb"  #!\n'), r"`card.title: a\nb` has a line break", "one line"
+    ),
     _wrong("title-escape", whole(card='card:\n  title: "\\e[31m"  #!\n'), r"`card.title: \x1b[31m`", "one line"),
-    _wrong("title-surrogate", whole(card='card:\n  title: "\\ud800"  #!\n'), "`card.title` has an escape that is no character", "Agent 7B"),  # fmt: skip
-    _wrong("title-long", whole(card=f"card:\n  title: {'x' * 201}  #!\n"), "`card.title` has more than 200 characters", "at most 200"),  # fmt: skip
-    _wrong("title-date", whole(card="card:\n  title: 2026  #!\n"), "`card.title` is the number 2026 where a text", 'quotes: `"2026"`'),  # fmt: skip
-    _wrong("summary-reversed", whole(card='card:\n  summary: "\\u202e"  #!\n'), "has a control character", "plain text"),
+    _wrong(
+        "title-surrogate",
+        whole(card='card:\n  title: "\\ud800"  #!\n'),
+        "`card.title` has an escape that is no character",
+        "Agent 7B",
+    ),
+    _wrong(
+        "title-long",
+        whole(card=f"card:\n  title: {'x' * 201}  #!\n"),
+        "`card.title` has more than 200 characters",
+        "at most 200",
+    ),
+    _wrong(
+        "title-date",
+        whole(card="card:\n  title: 2026  #!\n"),
+        "`card.title` is the number 2026 where a text",
+        'quotes: `"2026"`',
+    ),
+    _wrong(
+        "summary-reversed", whole(card='card:\n  summary: "\\u202e"  #!\n'), "has a control character", "plain text"
+    ),
     _wrong("license-case", whole(card="card:\n  license: Apache License  #!\n"), "is not a licence id", "`apache-2.0`"),
-    _wrong("language-number", whole(card="card:\n  language: [en, 5]  #!\n"), "`card.language.1` is the number 5", 'quotes: `"5"`'),  # fmt: skip
+    _wrong(
+        "language-number",
+        whole(card="card:\n  language: [en, 5]  #!\n"),
+        "`card.language.1` is the number 5",
+        'quotes: `"5"`',
+    ),
     _wrong("language-words", whole(card="card:\n  language: in English  #!\n"), "not a language code", "`en`"),
-    _wrong("language-mapping", whole(card="card:\n  language: {en: 1}  #!\n"), "`card.language` is a mapping where a list", "`language: [en]`"),  # fmt: skip
-    _wrong("same-expert", whole(experts="experts:\n  a: org/x\n  b: {repo: org/X, revision: main}  #!\n"), "`experts.b` is the same checkpoint as `experts.a`", "once"),  # fmt: skip
-    _wrong("same-path", whole(experts="experts:\n  a: ./x\n  b: ./y/../x/  #!\n"), "`experts.b` is the same checkpoint as", "once"),
-    _wrong("base-expert", whole(experts="experts:\n  a: org/base  #!\n"), "`experts.a` is the same checkpoint as `base`", "trained from the base"),  # fmt: skip
-    _wrong("output-source", whole(output="output:\n  repo: org/Coder  #!\n"), "`output.repo: org/Coder` is one of the sources", "another repository"),  # fmt: skip
+    _wrong(
+        "language-mapping",
+        whole(card="card:\n  language: {en: 1}  #!\n"),
+        "`card.language` is a mapping where a list",
+        "`language: [en]`",
+    ),
+    _wrong(
+        "same-expert",
+        whole(experts="experts:\n  a: org/x\n  b: {repo: org/X, revision: main}  #!\n"),
+        "`experts.b` is the same checkpoint as `experts.a`",
+        "once",
+    ),
+    _wrong(
+        "same-path",
+        whole(experts="experts:\n  a: ./x\n  b: ./y/../x/  #!\n"),
+        "`experts.b` is the same checkpoint as",
+        "once",
+    ),
+    _wrong(
+        "base-expert",
+        whole(experts="experts:\n  a: org/base  #!\n"),
+        "`experts.a` is the same checkpoint as `base`",
+        "trained from the base",
+    ),
+    _wrong(
+        "output-source",
+        whole(output="output:\n  repo: org/Coder  #!\n"),
+        "`output.repo: org/Coder` is one of the sources",
+        "another repository",
+    ),
 ]
 
 WRONG = [*FILES, *KEYS, *VALUES]

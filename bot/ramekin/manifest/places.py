@@ -1,6 +1,5 @@
 """Places in a manifest: from the validator's location to what stands there, and which keys are allowed there."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pydantic import BaseModel
@@ -36,16 +35,16 @@ class Place:
         return printable(join(self.path, self.missing) if self.missing else self.path)
 
 
-def locate(data: object, loc: Iterable[int | str]) -> Place:
+def locate(data: object, loc: tuple[int | str, ...]) -> Place:
     """Follow an error's location as far as the document goes.
 
     The validator's locations also have parts that are no keys: the chosen method, `[key]`, and the parts of a source
     that was written as one text.
     """
+    if loc[:1] == ("method",) and loc[1:2] and loc[1] in method_names():
+        loc = ("method", *loc[2:])
     keys: list[str] = []
     for part in loc:
-        if part == "[key]" or (keys == ["method"] and part in method_names() and not _has(data, part)):
-            continue
         if isinstance(data, dict) and isinstance(part, str):
             if part not in data:
                 return Place(tuple(keys), part, None)
@@ -56,10 +55,6 @@ def locate(data: object, loc: Iterable[int | str]) -> Place:
             break
         keys.append(str(part))
     return Place(tuple(keys), None, data)
-
-
-def _has(data: object, key: object) -> bool:
-    return isinstance(data, dict) and key in data
 
 
 def part_at(keys: tuple[str, ...], data: object) -> type[BaseModel] | None:

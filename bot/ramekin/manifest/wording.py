@@ -95,7 +95,11 @@ class _Fault:
 
 def flaw_of(error: ErrorDetails, document: Document) -> Flaw:
     """Word one of the validator's errors."""
-    loc = (*error["loc"], "name") if error["type"].startswith("union_tag") else error["loc"]
+    loc = error["loc"]
+    if error["type"].startswith("union_tag"):
+        loc = (*loc, "name")
+    elif loc[:1] == ("experts",) and len(loc) == 3 and loc[2] == "[key]":
+        loc = loc[:2]
     place = locate(document.data, loc)
     fault = _Fault(error["type"], error["msg"], error.get("ctx", {}), place, document)
     what, hint = _WORDING.get(fault.kind, _otherwise)(fault)
