@@ -1,6 +1,7 @@
 """The table of routes, and the way from a request to a handler and back."""
 
 import hashlib
+import logging
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -13,11 +14,13 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from ramekin.hub import commits, files, history, repos, service, uploads
+from ramekin.hub import commits, discussions, files, history, repos, service, shelf, uploads, xet
 from ramekin.hub.calls import Call, Handler, Parts, Upload, refusal
 from ramekin.hub.front import Application, Front
 from ramekin.hub.records import REPO_TYPES, RepoType
 from ramekin.hub.refusal import Moved, Refusal, repo_not_found
+
+_LOGGER: Final = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,11 @@ RULES: Final = (
     Rule("POST", "/api/repos/create", repos.create_repo),
     Rule("DELETE", "/api/repos/delete", repos.delete_repo),
     Rule("POST", "/api/repos/move", repos.move_repo),
+    Rule("POST", "/api/collections", shelf.create),
+    Rule("GET", "/api/collections/{ns}/{slug}", shelf.read),
+    Rule("DELETE", "/api/collections/{ns}/{slug}", shelf.delete),
+    Rule("POST", "/api/collections/{ns}/{slug}/items", shelf.add_item),
+    Rule("PATCH DELETE", "/api/collections/{ns}/{slug}/items/{item}", shelf.change_item),
     Rule("GET POST DELETE", "/_faults", service.faults),
     Rule("GET DELETE", "/_log", service.log),
     Rule("PUT", "/_upload/{oid}/whole", uploads.put_whole, streamed=True),
@@ -65,6 +73,17 @@ RULES: Final = (
     Rule("POST", "{api}/super-squash/{rev}", history.squash),
     Rule("POST", "{api}/preupload/{rev}", uploads.preupload),
     Rule("POST", "{api}/commit/{rev}", commits.create_commit),
+    Rule("GET", "{api}/xet-write-token/{rev}", xet.write_token),
+    Rule("GET", "{api}/xet-read-token/{rev}", xet.read_token),
+    Rule("GET", "{api}/discussions", discussions.list_threads),
+    Rule("POST", "{api}/discussions", discussions.create_thread),
+    Rule("GET", "{api}/discussions/{num}", discussions.read_thread),
+    Rule("POST", "{api}/discussions/{num}/comment", discussions.add_comment),
+    Rule("POST", "{api}/discussions/{num}/comment/{event}/edit", discussions.edit_comment),
+    Rule("POST", "{api}/discussions/{num}/comment/{event}/hide", discussions.hide_comment),
+    Rule("POST", "{api}/discussions/{num}/title", discussions.change_title),
+    Rule("POST", "{api}/discussions/{num}/status", discussions.change_status),
+    Rule("POST", "{api}/discussions/{num}/merge", discussions.merge),
     Rule("POST", "{web}.git/info/lfs/objects/batch", uploads.batch),
     Rule("POST", "{web}.git/info/lfs/verify", uploads.verify),
     Rule("POST", "{web}/ask-access", repos.ask_access),
@@ -77,7 +96,7 @@ def make_app(hub: Parts) -> Application:
     """The ASGI application of a Hub."""
     routes = [_route(hub, rule, path, kind) for rule in RULES for path, kind in _paths(rule.path)]
     routes += [_route(hub, _LOST, f"/api/{kind}s/{{rest:path}}", kind) for kind in REPO_TYPES]
-    return Front(Starlette(routes=routes, exception_handlers={404: _no_route, 405: _no_route, Exception: _defect}), hub)
+    return Front(Starlette(routes=routes, exception_handlers={404: _no_route, 405: _no_route}), hub)
 
 
 def _paths(path: str) -> Iterator[tuple[str, RepoType]]:
@@ -105,6 +124,8 @@ def _route(hub: Parts, rule: Rule, path: str, kind: RepoType) -> Route:
             goal = request.url.path.replace(f"/{moved.old}", f"/{moved.new}", 1)
             query = f"?{request.url.query}" if request.url.query else ""
             return _labelled(RedirectResponse(goal + query, 307))
+        except Exception as error:  # noqa: BLE001 -- a dropped connection costs the client half a minute of retries
+            return _labelled(_defect(request, error))
 
     return Route(path, endpoint, methods=rule.methods.split())
 
@@ -152,7 +173,8 @@ async def _no_route(request: Request, error: Exception) -> Response:
     return _labelled(refusal(Refusal(status, f"The embedded Hub has no {request.method} {request.url.path}")))
 
 
-async def _defect(_: Request, error: Exception) -> Response:
+def _defect(request: Request, error: Exception) -> Response:
     """A defect of ours. 501, as the client would repeat the request for half a minute after most other 5xx."""
+    _LOGGER.error("%s %s failed", request.method, request.url.path, exc_info=error)
     message = f"A defect of the embedded Hub: {type(error).__name__}: {error}"
     return _labelled(refusal(Refusal(501, message, "InternalError")))

@@ -97,8 +97,10 @@ def _read(call: Call, repository: Repository) -> _Proposal:
     proposal = _Proposal()
     for key, value in _lines(call):
         if key == "header":
-            proposal.title = call.text(value, "summary")
-            proposal.message = call.text(value, "description", "")
+            # The client sends a message of several lines as the summary; git takes its first line for the title.
+            title, _, rest = call.text(value, "summary").strip().partition("\n")
+            said = (rest.strip(), call.text(value, "description", "").strip())
+            proposal.title, proposal.message = title, "\n\n".join(filter(None, said))
             proposal.parent = call.text(value, "parentCommit", "") or None
         elif key == "file":
             proposal.steps.append(_regular(call, value))

@@ -11,6 +11,7 @@ from typing import Final
 
 import uvicorn
 
+from ramekin.hub import xet as storage
 from ramekin.hub.access import DEMO, Access, User
 from ramekin.hub.app import make_app
 from ramekin.hub.calls import Options, Parts
@@ -94,6 +95,7 @@ class Hub:
 
 def assemble(store: Store, users: Iterable[User], options: Options) -> Parts:
     """The parts of a Hub."""
+    storage.sweep(store)
     return Parts(store, Access(users), options, FaultPlan(), Log(), Meter(options.rate_limit))
 
 
