@@ -153,7 +153,7 @@ def _normal(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
 
 
 def _drop_unused_window(values: dict[str, Any]) -> None:
-    """Take out what says of a sliding window how it would be, where there is none."""
+    """Where there is no sliding window, say just that, whatever is said of how it would be."""
     layers = values.get("layer_types")
     if isinstance(layers, list) and set(map(str, layers)) <= {"full_attention"}:
         del values["layer_types"]
@@ -161,8 +161,9 @@ def _drop_unused_window(values: dict[str, Any]) -> None:
     else:
         used = isinstance(layers, list) or values.get("use_sliding_window") is not False
     if not used or values.get("sliding_window") is None:
-        for key in ("sliding_window", "use_sliding_window", "max_window_layers", "sliding_window_pattern"):
+        for key in ("use_sliding_window", "max_window_layers", "sliding_window_pattern"):
             values.pop(key, None)
+        values["sliding_window"] = None
 
 
 def _equal(a: Any, b: Any) -> bool:
@@ -170,7 +171,7 @@ def _equal(a: Any, b: Any) -> bool:
         stated = b if a is _ABSENT else a
         # Nothing, no and none are what a config means by leaving a key out.
         return stated is None or stated is False or (not isinstance(stated, (int, float)) and not stated)
-    return type(a is True or a is False) is type(b is True or b is False) and bool(a == b)
+    return isinstance(a, bool) is isinstance(b, bool) and bool(a == b)
 
 
 def _shown(value: Any) -> str:
