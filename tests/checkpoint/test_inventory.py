@@ -139,7 +139,8 @@ EVERYTHING = [
     "pytorch_model.bin", "model-q4.gguf", "modeling_x.py", "trainer_state.json", "training_args.bin",
     "optimizer.pt", "scheduler.pt", "rng_state.pth", "all_results.json", "train_results.json", "global_step1/x.json",
     "original/consolidated.00.pth", "original/tokenizer.model", "original/params.json", "onnx/model.onnx",
-    "1_Pooling/config.json", "-rf.model", "..model", "a b.model", "x/tokenizer.model", "evil\n.model", "requirements.txt",
+    "1_Pooling/config.json", "-rf.model", "..model", "a b.model", "x/tokenizer.model", "evil\n.model",
+    "requirements.txt",
 ]  # fmt: skip
 
 

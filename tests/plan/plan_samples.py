@@ -49,7 +49,7 @@ READY = Plan(
         Finding("note", "expert:tool", "all tensors", "are float32 here and bfloat16 in the base"),
         Finding(
             "note", "expert:tool", "chat template", "is another than the base's, which the merged model gets",
-            "read the merged model's template if the expert's format, such as that of its tool calls, is to be kept",
+            "prompt the merged model by the base's template; formats of this expert, as for tool calls, may differ",
         ),
     ),
     licence=PlannedLicence(

@@ -135,13 +135,14 @@ def _compare_templates(base: SmallFiles, expert: SmallFiles, role: str) -> tuple
     if not theirs:
         return ()
     ours = _templates(base)
-    hint = "read the merged model's template if the expert's format, such as that of its tool calls, is to be kept"
     if not ours:
         what = "there is one, but the base has none, so the merged model will have none"
-        return (Finding("note", role, "chat template", what, hint),)
+        return (Finding("note", role, "chat template", what, "choose a base with a template to use it for chats"),)
     if ours == theirs:
         return ()
-    return (Finding("note", role, "chat template", "is another than the base's, which the merged model gets", hint),)
+    hint = "prompt the merged model by the base's template; formats of this expert, as for tool calls, may differ"
+    what = "is another than the base's, which the merged model gets"
+    return (Finding("note", role, "chat template", what, hint),)
 
 
 def _templates(files: SmallFiles) -> dict[str, str]:
