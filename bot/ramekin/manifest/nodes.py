@@ -29,8 +29,8 @@ from ruamel.yaml.events import (
 
 from ramekin.text import printable
 
-# Far above any manifest, and low enough that the parser is done with the worst text of this size in about a second. The bound
-# on lines is for its quadratic spots: tags and anchors, which end where their line ends.
+# Far above any manifest, and low enough that the parser is done with the worst text of this size in a second or two.
+# The bound on lines is for its quadratic spots: tags and anchors, which end where their line ends.
 MAX_BYTES: Final = 256_000
 MAX_LINE: Final = 25_000
 MAX_NODES: Final = 5_000
