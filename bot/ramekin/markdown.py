@@ -27,7 +27,7 @@ _ADDRESS: Final = re.compile(r":(?=//)|\b(?:[Ww]{3})(?=\.)|(?<=\bmailto):|(?<=\b
 _SHORTCODE: Final = re.compile(r":(?=[A-Za-z0-9_+-]+:)")
 _FORMULA: Final = re.compile(r"\$|\\(?=[(\[])")
 _SPECIAL: Final = re.compile(r"[\\`*_\[\]#|~!]")
-_LEADING: Final = re.compile(r"^(?=[-+=:])|^(\d{1,9})(?=[.)])")
+_LEADING: Final = re.compile(r"^(?=[-+=:])|^(\d{1,9})(?=[.)](?:\s|$))")
 _ZERO_WIDTH: Final = "\u200b"
 
 # The rules for ids on the Hub; what does not fit them gets no link.

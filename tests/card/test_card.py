@@ -1,0 +1,319 @@
+"""The model card: what it says is what the report says, whatever strangers wrote into their part of it."""
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from card_samples import KEY, commit, many, sample
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+from ruamel.yaml import YAML
+
+from ramekin.card.front_matter import dump_front_matter, method_tag
+from ramekin.card.numbers import grouped, percent, ratio
+from ramekin.card.rendering import render_card
+from ramekin.errors import DamagedError, IncompatibleError
+from ramekin.lock.model import CardFacts
+from ramekin.manifest.model import CardTexts
+from ramekin.markdown import plain
+from ramekin.methods import Ram, RamPlusSmooth
+from ramekin.report import FileRecord
+
+GOLDEN = Path(__file__).parent / "golden" / "README.md"
+JUDGE = MarkdownIt("commonmark", {"html": True}).enable("table")
+TEXTS = CardTexts(title="Agent 7B", summary="One generalist\nfrom three RL agents.\n\nMade to show.", language=("en",))
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "[x](javascript:alert(1)) ![y](https://evil.example/p.png)",
+    "---\nlicense: mit\n---\n# Other card",
+    "a | b\n|---|---|\n| c | d |",
+    "```\n</details>\n# gone",
+    "\u202egnp.exe\u2066 \x1b[31m",
+    "@everyone #1 GH-2 https://evil.example www.evil.example",
+    "${{ secrets.HF_TOKEN }} {{ 7*7 }} {% include 'x' %}",
+    "::set-output name=a::b",
+    "!!python/object/apply:os.system [id]",
+    "*a: &b {c: d} # e",
+    "no",
+    "1e5",
+    "null",
+    "👩‍👩‍👧‍👦 ünï",
+    "x" * 5000,
+    "'\"\\",
+    "- item",
+]
+
+
+def split(card: str) -> tuple[dict, str]:
+    """Front matter as read by both versions of YAML, and the body."""
+    match = re.match(r"---\n(.*?\n)---\n", card, re.DOTALL)
+    front = yaml.safe_load(match[1])
+    assert YAML(typ="safe", pure=True).load(match[1]) == front
+    return front, card[match.end() :]
+
+
+def structure(body: str) -> list[str]:
+    """Block elements in order, with what sort of heading, table or fence they are."""
+    return [token.type + token.info for token in JUDGE.parse(body) if token.type != "inline"]
+
+
+def elements(body: str) -> set[str]:
+    """Inline elements that are not text."""
+    inline = [child for token in JUDGE.parse(body) for child in token.children or []]
+    return {child.type for child in inline} - {"text", "text_special", "softbreak"}
+
+
+def tables(body: str) -> list[list[list[str]]]:
+    """All tables as rows of cells, as they are read."""
+    found, row = [], []
+    for token in JUDGE.parse(body):
+        if token.type == "table_open":
+            found.append([])
+        elif token.type == "tr_open":
+            row = []
+            found[-1].append(row)
+        elif token.type == "inline" and found and token.level and row is not None:
+            row.append("".join(child.content for child in token.children if child.type != "html_inline"))
+        elif token.type == "table_close":
+            row = None
+    return found
+
+
+def test_the_card_is_as_it_was():
+    made = sample(notes=("the vocabulary of `tool` is padded to 152064 rows, the base's 151936 are kept",))
+    card = render_card(made.report, TEXTS, made.lock)
+    if "UPDATE_GOLDEN" in os.environ:
+        GOLDEN.write_text(card)
+    assert card == GOLDEN.read_text(), "read it, then run the test with UPDATE_GOLDEN=1"
+
+
+def test_front_matter():
+    made = sample(
+        {"a": "org/a", "b": "./local/b"},
+        (5, 1, 1, 1),
+        cards={
+            "a": CardFacts(license="mit", language=("en", "de"), datasets=("org/data",)),
+            "b": CardFacts(license="apache-2.0", datasets=("org/more", "org/data")),
+        },
+    )
+    front, _ = split(render_card(made.report, CardTexts(), made.lock))
+    assert front == {
+        "license": "apache-2.0",
+        "base_model": ["Qwen/Qwen2.5-7B-Instruct", "org/a"],
+        "base_model_relation": "merge",
+        "library_name": "transformers",
+        "pipeline_tag": "text-generation",
+        "tags": ["merge", "ramekin", "ram-plus"],
+        "language": ["en", "de"],
+        "datasets": ["org/data", "org/more"],
+    }
+
+
+def test_what_is_empty_is_left_out_of_the_front_matter():
+    local = {"base": CardFacts(license="mit")}
+    made = sample({"a": "./a"}, (5, 1), base="./base", cards=local | {"a": CardFacts(license="mit")})
+    front, body = split(render_card(made.report, CardTexts(), made.lock))
+    assert front == {"license": "mit", "library_name": "transformers", "tags": ["merge", "ramekin", "ram-plus"]}
+    assert "have to be there" in body
+    assert "](https://huggingface.co" not in body
+
+
+def test_another_licence_has_its_name_and_link():
+    facts = CardFacts(license="other", license_name="qwen-research", license_link="https://example.org/licence")
+    made = sample(cards={"base": facts})
+    front, body = split(render_card(made.report, CardTexts(), made.lock))
+    assert (front["license"], front["license_name"]) == ("other", "qwen-research")
+    assert front["license_link"].startswith("https://huggingface.co/Qwen/")
+    assert "Not for commercial use" in body
+    assert "not legal advice" in body
+
+
+def test_licences_that_cannot_be_met_stop_the_card():
+    made = sample(cards={"tool": CardFacts(license="cc-by-nd-4.0")})
+    with pytest.raises(IncompatibleError, match="cc-by-nd"):
+        render_card(made.report, CardTexts(), made.lock)
+
+
+@pytest.mark.parametrize(("name", "tag"), [("ram", "ram"), ("ram+", "ram-plus"), ("ram+s", "ram-plus-s")])
+def test_method_tags(name, tag):
+    assert method_tag(name) == tag
+
+
+@pytest.mark.parametrize("value", HOSTILE)
+def test_hostile_texts_stay_texts(value):
+    made = sample()
+    plain_card = render_card(made.report, CardTexts(title="T", summary="S", language=("en",)), made.lock)
+    texts = CardTexts.model_construct(title=value, summary=value.replace("\n\n", "\n"), license=None, language=(value,))
+    front, body = split(render_card(made.report, texts, made.lock))
+    assert structure(body) == structure(split(plain_card)[1])
+    assert elements(body) == elements(plain_card)
+    assert front["language"] == [plain(value)]
+    heading = next(t for i, t in enumerate(JUDGE.parse(body)) if JUDGE.parse(body)[i - 1].type == "heading_open")
+    seen = "".join(child.content for child in heading.children).replace("\u200b", "")
+    assert seen == plain(value, 200)
+
+
+@pytest.mark.parametrize("value", HOSTILE)
+def test_hostile_sources_stay_sources(value):
+    made = sample(
+        {"a": "org/a", "b": "org/b"},
+        (5, 1, 1, 1),
+        cards={"a": CardFacts(license="mit"), "b": CardFacts(license="mit")},
+        notes=("note",),
+    )
+    calm = split(render_card(made.report, CardTexts(), made.lock))[1]
+    facts = CardFacts(
+        license="other",
+        license_name=value,
+        license_link=value,
+        language=(value,),
+        datasets=(value,),
+        pipeline_tag=value,
+    )
+    hostile = sample(
+        {"a": "org/a", "b": value},
+        (5, 1, 1, 1),
+        cards={"a": CardFacts(license="mit"), "b": facts},
+        notes=(value,),
+        files={name: FileRecord(size=1, sha256="0" * 64) for name in ("a", "b", "c", value)},
+    )
+    report = hostile.report.model_copy(update={"ramekin": value})
+    front, body = split(render_card(report, CardTexts(license="mit"), hostile.lock))
+    assert [kind for kind in structure(body) if "list" not in kind and "paragraph" not in kind] == [
+        kind for kind in structure(calm) if "list" not in kind and "paragraph" not in kind
+    ]
+    assert elements(body) <= elements(calm) | {"html_inline"}
+    assert front["datasets"] == [plain(value)]
+    assert front["base_model"] == ["Qwen/Qwen2.5-7B-Instruct", "org/a"]
+    assert front["license"] == "mit"
+    page = JUDGE.render(body)
+    assert "<script" not in page
+    assert 'href="javascript' not in page
+    assert page.count("<details>") == page.count("</details>") == 2
+    assert "\u202e" not in body
+
+
+@settings(max_examples=60)
+@given(st.dictionaries(st.sampled_from(["license", "language"]), st.text(min_size=1, max_size=40), min_size=1))
+def test_front_matter_reads_back(values):
+    values = {key: plain(value) for key, value in values.items()}
+    text = dump_front_matter({key: [value, value] for key, value in values.items()})
+    assert yaml.safe_load(text.strip("-\n")) == {key: [value, value] for key, value in values.items()}
+    assert text.count("\n---\n") == 1
+
+
+def test_every_number_is_the_report_s():
+    made = sample()
+    body = split(render_card(made.report, TEXTS, made.lock))[1]
+    overlap = made.report.overlap
+    sources, experts, patterns, parameters, files = tables(body)
+    assert sources[1][0:4:3] == ["base", "apache-2.0"]
+    for row, other, expert in zip(sources[2:], experts[1:], made.report.experts, strict=True):
+        counted = overlap.experts[expert.name]
+        changed, density = grouped(counted.changed), percent(counted.density)
+        assert row == [expert.name, expert.source, expert.commit[:7], "apache-2.0", changed, density]
+        alone = [grouped(counted.unique), grouped(counted.shared), ratio(counted.rho), ratio(counted.factor)]
+        assert other == [expert.name, changed, density, *alone]
+    names = [expert.name for expert in made.report.experts]
+    by_code = {
+        " + ".join(n for n, mark in zip(names, code, strict=True) if mark == "1"): count
+        for code, count in overlap.patterns.items()
+    }
+    changed = sum(count for name, count in by_code.items() if name)
+    for name, count, share, of_changed in patterns[1:-1]:
+        assert count == grouped(by_code[name])
+        assert share == percent(by_code[name] / overlap.elements)
+        assert of_changed == percent(by_code[name] / changed)
+    assert len(patterns) == 1 + len(by_code)
+    assert patterns[-1][:2] == ["nobody", grouped(by_code[""])]
+    assert {row[0]: row[1] for row in parameters[1:]} == {k: str(v) for k, v in made.report.method.parameters().items()}
+    assert {row[0]: (row[1], row[2]) for row in files[1:]} == {
+        name: (grouped(file.size), file.sha256) for name, file in made.report.output.files.items()
+    }
+    assert KEY in body
+
+
+def test_links_lead_to_what_was_pinned():
+    made = sample()
+    card = render_card(made.report, TEXTS, made.lock, "https://hub.example/")
+    for place, expert in enumerate(made.report.experts):
+        assert f"(https://hub.example/{expert.source}/tree/{commit(place)})" in card
+    assert "huggingface.co" not in card
+
+
+def test_an_endpoint_without_https_is_not_linked():
+    made = sample()
+    card = render_card(made.report, TEXTS, made.lock, "http://127.0.0.1:8080")
+    assert "127.0.0.1" not in card
+    assert made.report.experts[0].source in card
+
+
+def test_the_parts_are_in_order():
+    made = sample()
+    titles = re.findall(r"^##? (.*)$", render_card(made.report, TEXTS, made.lock), re.MULTILINE)
+    assert [title for title in titles if not title.startswith("every file") and "same merge" not in title] == [
+        "Agent 7B",
+        "Use",
+        "Made from",
+        "What the merge did",
+        "Method",
+        "Reproduce it, bit for bit",
+        "Provenance",
+        "Limits",
+        "Licence",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("made", "words"),
+    [
+        (sample(), "94.5 % were changed by one expert alone"),
+        (sample(counts=(10, 1, 1, 5, 0, 5, 5, 5)), "were changed by several experts"),
+        (sample({"solo": "org/solo"}, (6, 4)), "60.0 % of the 10 weights were changed by nobody"),
+        (sample(counts=(10,) + (0,) * 7), "No expert changed any of the 10 weights"),
+        (sample({"a": "org/a", "b": "org/b"}, (10, 0, 0, 4)), "| a | 4 | 28.6 % | 0 | 4 | ∞ | 1.2 |"),
+        (sample(method=Ram()), "lambda_t = 1\n"),
+        (sample(method=RamPlusSmooth(r=0.5)), "| `r` | `0.5` |"),
+        (many(6), "smaller combinations"),
+    ],
+    ids=["alone", "shared", "one", "unchanged", "infinite", "ram", "ram+s", "many"],
+)
+def test_what_is_concluded(made, words):
+    assert words in render_card(made.report, TEXTS, made.lock)
+
+
+def test_the_snippet_knows_a_chat_template():
+    made = sample(files={"chat_template.jinja": FileRecord(size=1, sha256="0" * 64)})
+    snippets = [
+        next(t.content for t in JUDGE.parse(render_card(m.report, TEXTS, m.lock)) if t.info == "python")
+        for m in (made, sample())
+    ]
+    for snippet in snippets:
+        compile(snippet, "card", "exec")
+        assert 'repo = "my-org/agent-7b"' in snippet
+    assert "if tokenizer.chat_template" not in snippets[0]
+    assert "if tokenizer.chat_template" in snippets[1]
+
+
+def test_the_same_card_every_time():
+    made = sample()
+    assert render_card(made.report, TEXTS, made.lock) == render_card(made.report, TEXTS, made.lock)
+    later = made.report.model_copy(update={"cost": made.report.cost.model_copy(update={"bytes_read": 5})})
+    assert render_card(later, TEXTS, made.lock) == render_card(made.report, TEXTS, made.lock)
+
+
+def test_what_does_not_belong_together_is_refused():
+    made, other = sample(), sample({"x": "org/x"}, (1, 1))
+    with pytest.raises(DamagedError):
+        render_card(made.report, TEXTS, other.lock)
+    with pytest.raises(DamagedError):
+        render_card(made.report.model_copy(update={"key": "sha256:" + "0" * 64}), TEXTS, made.lock)
+    repo = made.report.output.model_copy(update={"repo": 'a/b"; import os; "'})
+    with pytest.raises(DamagedError):
+        render_card(made.report.model_copy(update={"output": repo}), TEXTS, made.lock)
+    overlap = made.report.overlap.model_copy(update={"patterns": {"1x": 3}})
+    with pytest.raises(DamagedError):
+        render_card(made.report.model_copy(update={"overlap": overlap}), TEXTS, made.lock)
