@@ -16,6 +16,7 @@ from ramekin.card.front_matter import dump_front_matter, method_tag
 from ramekin.card.numbers import grouped, percent, ratio
 from ramekin.card.rendering import render_card
 from ramekin.errors import DamagedError, IncompatibleError
+from ramekin.hub.cards import judge
 from ramekin.lock.model import CardFacts
 from ramekin.manifest.model import CardTexts
 from ramekin.markdown import plain
@@ -317,3 +318,11 @@ def test_what_does_not_belong_together_is_refused():
     overlap = made.report.overlap.model_copy(update={"patterns": {"1x": 3}})
     with pytest.raises(DamagedError):
         render_card(made.report.model_copy(update={"overlap": overlap}), TEXTS, made.lock)
+
+
+@pytest.mark.parametrize("licence", ["apache-2.0", "other", None, "llama3.1", "gpl-3.0"])
+def test_the_hub_takes_the_card(licence):
+    made = sample({"solo": "org/solo"}, (6, 4), cards={"base": CardFacts(license=licence, license_name="deepseek")})
+    verdict = judge(render_card(made.report, CardTexts(), made.lock))
+    assert verdict.errors == ()
+    assert verdict.warnings == ()
