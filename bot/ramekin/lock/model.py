@@ -7,7 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 _CHARACTER = r"[^/\\\x00-\x1f]"
-_PART_OF_PATH = rf"(?:[^./\\\x00-\x1f]{_CHARACTER}*|\.[^./\\\x00-\x1f]{_CHARACTER}*|\.\.{_CHARACTER}+)"  # not `.`, not `..`
+# One part of a path: neither `.` nor `..`, and not empty.
+_PART_OF_PATH = rf"(?:[^./\\\x00-\x1f]{_CHARACTER}*|\.[^./\\\x00-\x1f]{_CHARACTER}*|\.\.{_CHARACTER}+)"
 FileName = Annotated[str, Field(pattern=rf"^{_PART_OF_PATH}(?:/{_PART_OF_PATH})*$", max_length=500)]
 
 

@@ -151,11 +151,9 @@ def check_tag(client: HubClient, standing: Standing, tag: str | None) -> None:
     """Find out before the work whether the tag is free.
 
     Raises:
-        PublishError: It is on another commit already.
+        PublishError: It is on a commit already.
     """
-    if not (tag and standing.target.exists):
-        return
-    if client.tags(standing.target.repo).get(tag, standing.target.head) != standing.target.head:
+    if tag and standing.target.exists and tag in client.tags(standing.target.repo):
         raise PublishError(
             f"{standing.target.repo}: has a tag {tag} already", "choose another output.tag; tags are never moved"
         )

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from ramekin.checkpoint.inventory import files_to_read
+from ramekin.checkpoint.selection import files_to_read
 from ramekin.client import HubClient
 from ramekin.errors import SourceError
 from ramekin.lock.model import CardFacts, PinnedFile, PinnedSource
@@ -38,7 +38,7 @@ class HubSource:
             )
         entries = {entry.path: entry for entry in self._client.entries(state.repo, state.commit)}
         files = {}
-        for name in files_to_read(entries, role):
+        for name in files_to_read(entries, role, source=state.repo):
             entry = entries[name]
             files[name] = PinnedFile(size=entry.size, sha256=entry.sha256, blob=entry.blob)
         # A gated repository shows its file list to everyone: find out now, not after the other experts are here.

@@ -3,7 +3,7 @@
 import hashlib
 from pathlib import Path
 
-from ramekin.checkpoint.inventory import files_to_read
+from ramekin.checkpoint.selection import files_to_read
 from ramekin.digests import DigestMemory
 from ramekin.errors import SourceError
 from ramekin.lock.model import PinnedFile, PinnedSource
@@ -34,7 +34,7 @@ class LocalSource:
         """
         try:
             present = sorted(str(p.relative_to(self.directory)) for p in self._candidates())
-            names = files_to_read(present, role)
+            names = files_to_read(present, role, source=self._name)
             sizes = {name: (self.directory / name).stat().st_size for name in names}
             with self._progress.bar(f"reading {printable(self._name)}", sum(sizes.values())) as bar:
                 files = {
