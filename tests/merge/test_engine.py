@@ -291,3 +291,42 @@ def test_memory_does_not_grow_with_the_model(tmp_path: Path) -> None:
     assert how.slots * 4 * how.row_bytes < 5 << 20
     assert peak - before < 12 << 20, "4 slots of 4 rows of 256 KiB, threads, and what the allocator keeps"
     assert peak < memory_needed(2, how), "what a plan tells is enough for the whole process"
+
+
+_KILLED = """
+import os, signal, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from test_engine import THREE_SHARDS, checkpoint
+from ramekin.merge import engine, output
+from ramekin.merge.resources import Resources
+from ramekin.methods import Ram
+
+here = Path(sys.argv[2])
+sources = checkpoint(here / "in", shards=THREE_SHARDS)
+kept = output.ShardWriter.digest
+
+def digest(self, data):
+    kept(self, data)
+    if (here / "out" / "model-00001-of-00003.safetensors").exists() and self.size > 2000:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+output.ShardWriter.digest = digest
+engine.merge_weights(
+    sources.layout, sources.files, Ram(), here / "out", resources=Resources(64, 2),
+    on_shard=lambda name, file: (here / name).write_text(file.model_dump_json()),
+)
+"""
+
+
+def test_a_kill_in_the_middle_of_a_file_leaves_what_the_next_run_overwrites(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", _KILLED, str(Path(__file__).parent), str(tmp_path)]
+    assert subprocess.run(command, check=False, capture_output=True).returncode == -9
+    first, second, third = (f"model-0000{i}-of-00003.safetensors" for i in (1, 2, 3))
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [first, f"{second}.part"]
+    sources = checkpoint(tmp_path / "in", shards=THREE_SHARDS)
+    done = {first: WrittenFile.model_validate_json((tmp_path / first).read_text())}
+    merged = merge_weights(sources.layout, sources.files, Ram(), tmp_path / "out", done=done)
+    assert merged == merge_weights(sources.layout, sources.files, Ram(), tmp_path / "whole")
+    assert digests(tmp_path / "out") == digests(tmp_path / "whole")
+    assert third in merged.files

@@ -1,5 +1,6 @@
 """Conversions over every value there is, and the buffers' edges."""
 
+import numba
 import numpy as np
 import pytest
 import torch
@@ -78,3 +79,19 @@ def test_coefficients_are_rounded_once() -> None:
     expected = [0, np.float32(1.1), np.float32(1), 0.5, np.float32(1.2), 0.5, 0.5, third]
     assert found.dtype == np.float32
     assert found.tolist() == [float(x) for x in expected]
+
+
+def test_without_a_place_for_machine_code_loops_are_compiled_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = numba.njit
+
+    def nowhere(**options: bool) -> object:
+        if options.get("cache"):
+            raise RuntimeError("cannot cache function: no locator available")
+        return real(**options)
+
+    monkeypatch.setattr(numba, "njit", nowhere)
+
+    def twice(x: int) -> int:
+        return 2 * x
+
+    assert kernels._compiled(twice)(21) == 42
