@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save
 
-from ramekin.checkpoint import header, jsontext
+from ramekin.checkpoint import header
 from ramekin.checkpoint.header import Header, read_header
 from ramekin.checkpoint.tensors import ITEM_SIZES
 from ramekin.errors import DamagedError, IncompatibleError, Problem
@@ -55,7 +55,7 @@ def test_too_many_tensors(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_too_many_parts_are_refused_before_they_take_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jsontext, "MAX_PARTS", 1000)
+    monkeypatch.setattr(header, "MAX_PARTS", 1000)
     with pytest.raises(DamagedError, match="parts, more than"):
         parse(file_of(b'{"a": [' + b"[]," * 1000 + b"[]]}", 0))
 

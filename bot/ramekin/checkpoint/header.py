@@ -20,7 +20,10 @@ Reader = Callable[[str, int, int], bytes]
 MAX_HEADER: Final = 100_000_000
 """Most bytes of JSON in a header; the format's own bound."""
 
-MAX_TENSORS: Final = 500_000
+MAX_TENSORS: Final = 150_000
+MAX_PARTS: Final = 2_000_000
+"""Most commas and opening brackets: enough for that many tensors. Several headers are parsed at a time."""
+
 MAX_RANK: Final = 16
 MAX_DIMENSION: Final = 2**48
 MAX_NAME: Final = 500
@@ -105,7 +108,7 @@ def parse_header(text: bytes, file: str, size: int, *, source: str = "") -> Head
     label = file_label(file, source)
     if not text.startswith(b"{"):
         raise DamagedError(f"{label} has a header that does not begin with an opening brace", HINT)
-    entries = parse_object(text, f"the header of {label}")
+    entries = parse_object(text, f"the header of {label}", most_parts=MAX_PARTS)
     metadata = _metadata(entries.pop("__metadata__", {}), label)
     if len(entries) > MAX_TENSORS:
         raise DamagedError(f"{label} claims {len(entries):,} tensors, more than {MAX_TENSORS:,}", HINT)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-from ramekin.checkpoint.header import MAX_TENSORS, Reader, file_label, read_header
+from ramekin.checkpoint.header import Reader, file_label, read_header
 from ramekin.checkpoint.jsontext import HINT, parse_object
 from ramekin.checkpoint.tensors import Inventory, Tensor
 from ramekin.errors import DamagedError, IncompatibleError, Problem
@@ -15,6 +15,7 @@ SINGLE: Final = "model.safetensors"
 INDEX: Final = "model.safetensors.index.json"
 
 _MAX_INDEX: Final = 100_000_000
+_MAX_TENSORS: Final = 500_000
 _MAX_SHARDS: Final = 10_000
 _MAX_SHOWN: Final = 20
 _READS_AT_ONCE: Final = 16
@@ -80,9 +81,9 @@ def read_inventory(read: Reader, files: Mapping[str, int], *, source: str = "") 
         _check_placed(tensors, placed, source)
     if not tensors:
         raise DamagedError(f"{file_label(weights[0], source)} holds no tensors", HINT)
-    if len(tensors) > MAX_TENSORS:
+    if len(tensors) > _MAX_TENSORS:
         raise DamagedError(
-            f"{file_label(INDEX, source)} names {len(tensors):,} tensors, more than {MAX_TENSORS:,}", HINT
+            f"{file_label(INDEX, source)} names {len(tensors):,} tensors, more than {_MAX_TENSORS:,}", HINT
         )
     return Inventory({tensor.name: tensor for tensor in tensors}, {file: files[file] for file in weights})
 

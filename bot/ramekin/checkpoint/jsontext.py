@@ -7,7 +7,7 @@ from ramekin.errors import DamagedError
 from ramekin.text import printable
 
 MAX_PARTS: Final = 8_000_000
-"""Most commas and opening brackets in one text: what its values cost in memory is decided by these."""
+"""Enough for the tokenizers with the largest vocabularies."""
 
 _MAX_DEPTH: Final = 64
 
@@ -15,20 +15,21 @@ HINT: Final = "pin another revision of this source, or ask its author to upload 
 """What to do about a file that is not what its format says."""
 
 
-def parse_object(data: bytes, label: str, *, constants: bool = False) -> dict[str, Any]:
+def parse_object(data: bytes, label: str, *, constants: bool = False, most_parts: int = MAX_PARTS) -> dict[str, Any]:
     """Parse one JSON object, all of whose objects have distinct keys.
 
     Args:
         data: The whole text, in UTF-8.
         label: The file as messages name it.
+        most_parts: Most commas and opening brackets; what the values cost in memory is decided by these.
         constants: Take `NaN` and `Infinity`, which Python writes into some configs.
 
     Raises:
         DamagedError: It is too large, is not JSON, or is not an object.
     """
     parts = data.count(b",") + data.count(b"[") + data.count(b"{")
-    if parts > MAX_PARTS:
-        raise DamagedError(f"{label} has {parts:,} parts, more than the {MAX_PARTS:,} that are read", HINT)
+    if parts > most_parts:
+        raise DamagedError(f"{label} has {parts:,} parts, more than the {most_parts:,} that are read", HINT)
     try:
         value = json.loads(
             data.decode("utf-8"),
