@@ -15,7 +15,7 @@ from ramekin.fetch import Fetched, fetch_sources
 from ramekin.lock.making import LockPolicy, settle_lock
 from ramekin.lock.model import Lock
 from ramekin.manifest.reading import LoadedManifest, read_manifest
-from ramekin.plan.making import MadePlan, make_plan
+from ramekin.plan.making import MadePlan, confirm_layout, make_plan
 from ramekin.plan.model import Plan
 from ramekin.publish.card_only import publish_card
 from ramekin.publish.committing import Published, check_tag, merged_files, note_commit, publish, put_tag
@@ -137,6 +137,7 @@ def merge_prepared(
     started = time.monotonic()
     fetched = fetch(bench, prepared)
     seconds = time.monotonic() - started
+    confirm_layout(layout, prepared.loaded.manifest, prepared.lock, fetched.files)
     notes = tuple(f"{note.place}: {note.subject}: {note.what}" for note in prepared.plan.notes)
     job = MergeJob(prepared.loaded, prepared.lock, layout, notes, bench.environment.endpoint, device)
     return merge_into(out, job, fetched, bench.terminal, seconds=seconds, replace=replace)

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 from ramekin.checkpoint.facts import CheckpointFacts, read_checkpoint
 from ramekin.checkpoint.selection import files_to_copy
-from ramekin.errors import IncompatibleError, Problem, RamekinError
+from ramekin.errors import DamagedError, IncompatibleError, Problem, RamekinError
 from ramekin.fetch import BlobStore
 from ramekin.lock.model import Lock
 from ramekin.manifest.model import Manifest
@@ -19,7 +20,7 @@ from ramekin.plan.layout import Layout
 from ramekin.plan.model import Action, Plan, PlannedLayout, PlannedLicence, PlannedMethod, PlannedSource
 from ramekin.publish.guard import Permissions, inherited, objections
 from ramekin.publish.standing import Standing, texts_digest
-from ramekin.sources import Sources
+from ramekin.sources import ReadRange, Sources
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,33 @@ def make_plan(
         changes=changes_between(standing.report, lock, manifest),
     )
     return MadePlan(plan, layout, against)
+
+
+def confirm_layout(layout: Layout, manifest: Manifest, lock: Lock, files: Mapping[str, Mapping[str, Path]]) -> None:
+    """Hold the files that were fetched, and whose digests were checked, against the headers that the plan has seen.
+
+    Raises:
+        DamagedError: They say something else: whoever answered then told two stories.
+    """
+    facts = {}
+    for role, pinned in lock.sources.items():
+        reader = _file_reader(files[role])
+        facts[role] = read_checkpoint(reader, pinned.files, role=role, source=pinned.source)
+    base = facts.pop("base")
+    if lay_out(base, facts, dtype=manifest.output.dtype, shard_size=manifest.output.shard_size) != layout:
+        raise DamagedError(
+            "the fetched files are not laid out as their headers said when the merge was planned",
+            "run the same command again; if it stays so, do not trust the source",
+        )
+
+
+def _file_reader(files: Mapping[str, Path]) -> ReadRange:
+    def read(file: str, start: int, stop: int) -> bytes:
+        with files[file].open("rb") as stream:
+            stream.seek(start)
+            return stream.read(max(0, stop - start))
+
+    return read
 
 
 def _facts(manifest: Manifest, lock: Lock, sources: Sources) -> Mapping[str, CheckpointFacts]:
