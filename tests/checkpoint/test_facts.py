@@ -68,6 +68,14 @@ def test_names_fold_by_layer_and_expert() -> None:
     assert folded(*moe[:-1]) == [("l.{0-1}.experts.{0-3}.w", 8), ("l.2.experts.{0-2}.w", 3)]
 
 
+def test_whole_layers_fold_into_one() -> None:
+    every = [f"l.{layer}.{part}.w" for layer in range(6) for part in "abc"] + ["x.0.w"]
+    lost = [name for name in every if name[2] in "145"] + ["l.0.a.w", "x.0.w"]
+    assert [(f.pattern, f.count) for f in fold_names(lost, every)] == [("l.{1,4-5}.*", 9), ("l.0.a.w", 1), ("x.0.w", 1)]
+    moe = [f"l.{layer}.experts.{expert}.{part}" for layer in range(2) for expert in range(3) for part in "ab"]
+    assert [f.pattern for f in fold_names([n for n in moe if "experts.2" in n], moe)] == ["l.{0-1}.experts.2.*"]
+
+
 @given(st.lists(st.lists(st.sampled_from(["a", "b", "0", "1", "7", "07", "x1"]), min_size=1, max_size=4), max_size=20))
 def test_folding_loses_no_name(parts: list[list[str]]) -> None:
     names = {".".join(part) for part in parts}

@@ -1,6 +1,6 @@
 """What comparing checkpoints turned up, and how many names become few lines."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
@@ -43,15 +43,36 @@ class FoldedNames:
     count: int
 
 
-def fold_names(names: Iterable[str]) -> tuple[FoldedNames, ...]:
+def fold_names(names: Iterable[str], among: Iterable[str] = ()) -> tuple[FoldedNames, ...]:
     """Fold dotted names that differ only in their numbers, in the order of their first occurrence.
 
     Nothing is lost: the ranges say exactly which names are meant.
+
+    Args:
+        names: The names to fold.
+        among: All names that there are. Where every one below a number is among those to fold, as when a whole layer
+            is missing, they become one: `model.layers.2.*`.
     """
-    folded: dict[tuple[str, ...], int] = {tuple(name.split(".")): 1 for name in dict.fromkeys(names)}
+    folded: dict[tuple[str, ...], int] = {}
+    split = [tuple(name.split(".")) for name in dict.fromkeys(names)]
+    whole = _whole_parts(split, among)
+    for parts in split:
+        prefixes = (parts[: length + 1] for length in range(len(parts)))
+        prefix = next((prefix for prefix in prefixes if prefix in whole), None)
+        key = parts if prefix is None else (*prefix, "*")
+        folded[key] = folded.get(key, 0) + 1
     for position in reversed(range(max(map(len, folded), default=0))):
         folded = _fold_at(folded, position)
     return tuple(FoldedNames(printable(".".join(parts), 200), count) for parts, count in folded.items())
+
+
+def _whole_parts(names: Iterable[tuple[str, ...]], among: Iterable[str]) -> frozenset[tuple[str, ...]]:
+    """Prefixes that end in a number and below which all names, and several, are to be folded."""
+    here, there = (
+        Counter(parts[: n + 1] for parts in found for n in range(len(parts) - 1) if parts[n].isdecimal())
+        for found in (names, (tuple(name.split(".")) for name in among))
+    )
+    return frozenset(prefix for prefix, count in here.items() if count == there[prefix] > 1)
 
 
 def _fold_at(names: dict[tuple[str, ...], int], position: int) -> dict[tuple[str, ...], int]:

@@ -99,8 +99,8 @@ def _compare_tensors(base: CheckpointFacts, expert: CheckpointFacts) -> list[Fin
     extra = [name for name in theirs if name not in ours and name not in tied]
     types: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
     findings = [
-        *_folded("error", expert.role, missing, "is in the base and not in this expert", _OTHER_MODEL),
-        *_folded("error", expert.role, extra, "is in this expert and not in the base", _OTHER_MODEL),
+        *_folded("error", expert.role, missing, "is in the base and not in this expert", _OTHER_MODEL, among=ours),
+        *_folded("error", expert.role, extra, "is in this expert and not in the base", _OTHER_MODEL, among=theirs),
     ]
     for name in (name for name in ours if name in theirs):
         a, b = ours[name], theirs[name]
@@ -129,7 +129,9 @@ def _is_padding(base: CheckpointFacts, expert: CheckpointFacts, ours: int, their
     return stated or abs(ours - theirs) <= _PADDING
 
 
-def _folded(severity: Severity, role: str, names: Iterable[str], what: str, hint: str = "") -> list[Finding]:
+def _folded(
+    severity: Severity, role: str, names: Iterable[str], what: str, hint: str = "", *, among: Iterable[str] = ()
+) -> list[Finding]:
     return [
         Finding(
             severity,
@@ -138,7 +140,7 @@ def _folded(severity: Severity, role: str, names: Iterable[str], what: str, hint
             what if name.count == 1 else f"{what} ({name.count:,} tensors)",
             hint,
         )
-        for name in fold_names(names)
+        for name in fold_names(names, among)
     ]
 
 
