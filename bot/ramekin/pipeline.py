@@ -85,13 +85,15 @@ class Outcome:
 
 
 def prepare(bench: Workbench, request: Request, *, ask_target: bool = True) -> Prepared:
-    """Manifest, lock and plan."""
+    """Manifest, lock and plan. A new lock is written once its sources are known to fit together."""
     loaded = read_manifest(request.manifest)
     sources = bench.sources(request.root or loaded.directory)
-    lock = settle_lock(loaded, sources, request.lock)
+    settled = settle_lock(loaded, sources, request.lock)
     standing = look_at(bench.client, loaded.manifest) if ask_target else unseen(loaded.manifest)
-    made = make_plan(loaded, lock, sources, standing, bench.store, request.allowed)
-    return Prepared(loaded, sources, lock, standing, made)
+    made = make_plan(loaded, settled.lock, sources, standing, bench.store, request.allowed)
+    if made.fits:
+        settled.write()
+    return Prepared(loaded, sources, settled.lock, standing, made)
 
 
 def run(bench: Workbench, request: Request) -> Outcome:

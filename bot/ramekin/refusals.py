@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Final, NoReturn
 
 from huggingface_hub.errors import (
+    DisabledRepoError,
     GatedRepoError,
     HfHubHTTPError,
     LocalEntryNotFoundError,
@@ -54,6 +55,8 @@ def refuse(subject: str, revision: str | None, error: Exception) -> NoReturn:
             what, hint = "cannot be asked for, HF_HUB_OFFLINE is set", "unset HF_HUB_OFFLINE, or use local directories"
         case GatedRepoError():
             what, hint = "is gated and this token has no access", "accept its terms on its page, then set HF_TOKEN"
+        case DisabledRepoError():
+            what, hint = "is disabled by the Hub", "name another source; its page may say why"
         case RevisionNotFoundError():
             what, hint = "has no such revision", "check branch, tag or commit"
         case RemoteEntryNotFoundError() | LocalEntryNotFoundError():

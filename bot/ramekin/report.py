@@ -1,15 +1,17 @@
 """`ramekin/report.json`: what a merge did, written by `merge`, read by every command that takes a directory."""
 
 from pathlib import Path
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ramekin.errors import DamagedError
+from ramekin.lock.model import FileName, Sha256
 from ramekin.methods import AnyMethod
 from ramekin.methods.ram import Overlap
 
 REPORT_NAME: Final = "ramekin/report.json"
+Key = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 
 
 class _Part(BaseModel):
@@ -55,8 +57,8 @@ class ReportedOverlap(_Part):
 class FileRecord(_Part):
     """Size in bytes and sha256 in hex of one file."""
 
-    size: int
-    sha256: str
+    size: int = Field(ge=0)
+    sha256: Sha256
 
 
 class ReportedOutput(_Part):
@@ -64,7 +66,7 @@ class ReportedOutput(_Part):
 
     repo: str
     commit: str | None = None
-    files: dict[str, FileRecord]
+    files: dict[FileName, FileRecord]
 
 
 class Seconds(_Part):
@@ -95,7 +97,7 @@ class Report(_Part):
     """
 
     schema_version: Literal[1] = Field(1, alias="schema")
-    key: str
+    key: Key
     ramekin: str
     method: AnyMethod
     base: ReportedSource

@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from ramekin.errors import InternalError, Problem, RamekinError, UsageError
 from ramekin.progress import Bar
+from ramekin.text import harmless, printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
 
 _MOST_PROBLEMS: Final = 50
+_LONGEST: Final = 600
+"""Characters of a line of an error; every name in it is short already, but there may be many."""
 _BOLD_RED: Final = "\x1b[1;31m"
 _BOLD_CYAN: Final = "\x1b[1;36m"
 _PLAIN: Final = "\x1b[0m"
@@ -56,8 +59,9 @@ class Terminal:
         """Print what the command was asked for: `data` as JSON where that was wanted, else `text`."""
         self._answered = True
         if self.json_output:
-            text = json.dumps(data, indent=2, ensure_ascii=True)
-        print(self._clean(text.rstrip("\n")), file=self._out, flush=True)
+            # The old form of a workflow command counts wherever it stands; escaped, it is the same JSON.
+            text = json.dumps(data, indent=2, ensure_ascii=True).replace("##[", "#\\u0023[")
+        print(harmless(self._clean(text.rstrip("\n"))), file=self._out, flush=True)
 
     # Progress: the protocol of ramekin.progress
 
@@ -76,7 +80,7 @@ class Terminal:
             yield _Still()
         else:
             with self._rich() as progress:
-                task = progress.add_task(self._clean(label).replace("[", r"\["), total=total)
+                task = progress.add_task(harmless(self._clean(label)).replace("[", r"\["), total=total)
                 yield _Moving(progress, task)
 
     @contextmanager
@@ -104,7 +108,8 @@ class Terminal:
         for problem in ours.problems[:_MOST_PROBLEMS]:
             self._problem(problem)
         if len(ours.problems) > _MOST_PROBLEMS:
-            self._print(f"… and {len(ours.problems) - _MOST_PROBLEMS} more problems")
+            left = len(ours.problems) - _MOST_PROBLEMS
+            self._problem(Problem(f"and {left:,} more problems", "--json lists all of them"))
         if self.verbosity > 0:
             self._print("".join(traceback.format_exception(error)).rstrip())
         if self.json_output and not self._answered:
@@ -120,15 +125,15 @@ class Terminal:
         return self.failure(UsageError(message[:1].lower() + message[1:].rstrip("."), f"see `{command} --help`"))
 
     def _problem(self, problem: Problem) -> None:
-        error, hint = ("error:", "hint:")
-        if self._color:
-            error, hint = f"{_BOLD_RED}{error}{_PLAIN}", f"{_BOLD_CYAN}{hint}{_PLAIN}"
-        self._print(f"{error} {problem.place}{problem.what}")
-        self._print(f" {hint} {problem.hint}")
+        self._print(printable(problem.place + problem.what, _LONGEST), "error:", _BOLD_RED)
+        self._print(printable(problem.hint, _LONGEST), " hint:", _BOLD_CYAN)
 
-    def _print(self, text: str) -> None:
+    def _print(self, text: str, label: str = "", color: str = "") -> None:
+        text = harmless(self._clean(text))
+        if label:
+            text = f"{color}{label}{_PLAIN} {text}" if self._color else f"{label} {text}"
         with contextlib.suppress(BrokenPipeError):
-            print(self._clean(text), file=self._err, flush=True)
+            print(text, file=self._err, flush=True)
 
     def _clean(self, text: str) -> str:
         for secret in self._secrets:

@@ -1,8 +1,12 @@
 """Text that came from a file or a source, made safe to show inside a message."""
 
+import re
 from typing import Final
 
 _ELLIPSIS: Final = "…"
+# A runner of workflows takes `::name` at the start of a line for a command, and the older `##[name]` anywhere in it.
+_COMMAND: Final = re.compile(r"^([^\S\n]*)::", re.MULTILINE)
+_OLD_COMMAND: Final = "##["
 
 
 def printable(text: object, limit: int = 80) -> str:
@@ -27,6 +31,16 @@ def printable(text: object, limit: int = 80) -> str:
     # Cut before escaping, so that the work is bounded, and again after, since escapes are longer.
     start, end = _escaped(whole[:head])[:head], _escaped(whole[-tail:] if tail else "")
     return start + _ELLIPSIS + (end[-tail:] if tail else "")
+
+
+def harmless(text: str) -> str:
+    """Return text of several lines with everything escaped that does not print, and nothing a runner would obey.
+
+    It is the last check of what goes to a terminal or a log. Whoever puts a stranger's words into a message uses
+    `printable`, which also keeps them short and on their line.
+    """
+    shown = text if text.isprintable() else "\n".join(map(_escaped, text.split("\n")))
+    return _COMMAND.sub(r"\1: :", shown.replace(_OLD_COMMAND, "## ["))
 
 
 def _escaped(text: str) -> str:

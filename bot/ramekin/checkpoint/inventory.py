@@ -155,7 +155,7 @@ def _no_weights(names: list[str], shards: list[str], source: str) -> Incompatibl
         )
     if any(_ADAPTER.fullmatch(name) for name in names):
         return IncompatibleError(
-            f"{source} holds an adapter and no full weights",
+            f"{source} holds an adapter and no full weights, and adapters are not supported yet",
             "merge the adapter into its base with peft's `merge_and_unload`, save that, and name the result",
         )
     if any(name.lower().endswith(".gguf") for name in names):

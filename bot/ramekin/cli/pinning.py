@@ -22,7 +22,9 @@ def lock(bench: Workbench, manifest: Path, *, upgrade: bool, check: bool) -> Non
     if check and upgrade:
         raise click.UsageError("--check and --upgrade exclude each other")
     loaded = read_manifest(manifest)
-    made = settle_lock(loaded, bench.sources(loaded.directory), LockPolicy(locked=check, upgrade=upgrade))
+    settled = settle_lock(loaded, bench.sources(loaded.directory), LockPolicy(locked=check, upgrade=upgrade))
+    settled.write()
+    made = settled.lock
     lines = [f"{role:<20} {pinned.source}@{pinned.commit[:12]}" for role, pinned in made.sources.items()]
     lines += [f"{lock_path(manifest)}: {made.key}"]
     bench.terminal.result("\n".join(lines), made.model_dump(mode="json", by_alias=True, exclude_none=True))

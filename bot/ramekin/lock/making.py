@@ -60,8 +60,28 @@ def make_lock(manifest: Manifest, sources: Sources, old: Lock | None = None) -> 
     return Lock(schema_version=1, key=key, semantics=SEMANTICS, base=base, experts=experts)
 
 
-def settle_lock(loaded: LoadedManifest, sources: Sources, policy: LockPolicy) -> Lock:
+@dataclass(frozen=True)
+class SettledLock:
+    """The lock that a command works with.
+
+    Attributes:
+        lock: The lock.
+        unwritten: The file that it still has to be written to; None where it came from there, or must not be written.
+    """
+
+    lock: Lock
+    unwritten: Path | None = None
+
+    def write(self) -> None:
+        """Write the file, if it has to be."""
+        if self.unwritten:
+            write_lock(self.unwritten, self.lock)
+
+
+def settle_lock(loaded: LoadedManifest, sources: Sources, policy: LockPolicy) -> SettledLock:
     """The lock that a command works with: the one on disk if it fits, else a new one, as the policy says.
+
+    Nothing is written yet: sources that turn out not to fit, or to be damaged, are better not pinned.
 
     Raises:
         LockError: The policy demands a lock that fits, and there is none.
@@ -70,13 +90,10 @@ def settle_lock(loaded: LoadedManifest, sources: Sources, policy: LockPolicy) ->
     path = lock_path(loaded.path)
     old = None if policy.upgrade and not policy.locked else read_lock(path)
     if old is not None and fits(old, loaded.manifest):
-        return old
+        return SettledLock(old)
     if policy.locked:
         raise stale_lock(path, old)
-    lock = make_lock(loaded.manifest, sources, old)
-    if policy.write:
-        write_lock(path, lock)
-    return lock
+    return SettledLock(make_lock(loaded.manifest, sources, old), path if policy.write else None)
 
 
 def stale_lock(path: Path, lock: Lock | None) -> LockError:

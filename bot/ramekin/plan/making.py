@@ -37,6 +37,11 @@ class MadePlan:
     layout: Layout | None
     objections: tuple[Problem, ...]
 
+    @property
+    def fits(self) -> bool:
+        """Whether the checkpoints and their licences fit together."""
+        return self.layout is not None and not self.plan.licence.problems
+
     def mergeable(self) -> Layout:
         """The layout.
 
