@@ -229,17 +229,18 @@ def ranges(facts: dict[str, Any]) -> dict[str, Any]:
         "lines=1-2": whole,
     }
     found = {}
+    client = httpx2.Client(headers=build_hf_headers())
     for header, content in asked.items():
-        answer = httpx2.get(url, headers={**build_hf_headers(), "Range": header}, follow_redirects=True)
+        answer = client.get(url, headers={"Range": header})
         found[header] = [answer.status_code, answer.content == content, answer.headers.get("content-range")]
-    beyond = httpx2.get(url, headers={**build_hf_headers(), "Range": f"bytes={len(whole)}-"})
-    head = httpx2.head(url, headers=build_hf_headers())
+    beyond = client.get(url, headers={"Range": f"bytes={len(whole)}-"})
+    head = client.head(url)
     return {
         "found": found,
         "beyond": [beyond.status_code, beyond.headers["content-range"]],
         "head": [head.status_code, int(head.headers["content-length"]), len(head.content)],
         "size": len(whole),
-        "raw": httpx2.get(url.replace("resolve", "raw"), headers=build_hf_headers()).text,
+        "raw": client.get(url.replace("resolve", "raw")).text,
     }
 
 

@@ -102,6 +102,10 @@ class Access:
         """The user that a client gets when nobody says which."""
         return next(iter(self._users.values()))
 
+    def holder(self, token: str) -> User | None:
+        """Whose token this is, if anybody's."""
+        return self._users.get(token)
+
     def viewer(self, authorization: str | None) -> User | None:
         """Who sent a request; None for anonymous.
 
@@ -110,7 +114,7 @@ class Access:
         """
         if not authorization:
             return None
-        user = self._users.get(authorization.removeprefix("Bearer ").strip())
+        user = self.holder(authorization.removeprefix("Bearer ").strip())
         if user is None:
             raise Refusal(401, "Invalid credentials in Authorization header")
         return user

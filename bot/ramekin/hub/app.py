@@ -14,7 +14,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from ramekin.hub import commits, discussions, files, history, repos, service, shelf, uploads, xet
+from ramekin.hub import commits, community, discussions, files, history, pages, repos, service, shelf, uploads, xet
+from ramekin.hub.access import User
 from ramekin.hub.calls import Call, Handler, Parts, Upload, refusal
 from ramekin.hub.front import Application, Front
 from ramekin.hub.records import REPO_TYPES, RepoType
@@ -29,12 +30,14 @@ class Rule:
 
     `{api}` and `{web}` at the start of a path stand for a repository, in each of its three types:
     `/api/models/{ns}/{name}` and `/{ns}/{name}`, `/api/datasets/…` and `/datasets/…`, and so on.
+    A streamed route takes a body of any size; a page is for people, and so are its refusals.
     """
 
     methods: str
     path: str
     handler: Handler
     streamed: bool = False
+    page: bool = False
 
 
 RULES: Final = (
@@ -89,13 +92,28 @@ RULES: Final = (
     Rule("POST", "{web}/ask-access", repos.ask_access),
     Rule("GET", "{web}/resolve/{rev}/{path:path}", files.resolve),
     Rule("GET", "{web}/raw/{rev}/{path:path}", files.raw),
+    Rule("GET", "/_style.css", pages.style),
+    Rule("GET", "/_icon.svg", pages.icon),
+    Rule("GET", "/_signin", pages.sign_in, page=True),
+    Rule("GET", "/", pages.home, page=True),
+    Rule("GET", "{web}", pages.card, page=True),
+    Rule("GET", "{web}/tree/{rev}", pages.tree, page=True),
+    Rule("GET", "{web}/tree/{rev}/{path:path}", pages.tree, page=True),
+    Rule("GET", "{web}/blob/{rev}/{path:path}", pages.blob, page=True),
+    Rule("GET", "{web}/commits/{rev}", pages.commits, page=True),
+    Rule("GET", "{web}/commit/{rev}", pages.commit, page=True),
+    Rule("GET", "{web}/discussions", community.list_page, page=True),
+    Rule("GET", "{web}/discussions/{num}", community.thread_page, page=True),
+    Rule("GET", "/{ns}", pages.home, page=True),
 )
 
 
 def make_app(hub: Parts) -> Application:
     """The ASGI application of a Hub."""
-    routes = [_route(hub, rule, path, kind) for rule in RULES for path, kind in _paths(rule.path)]
-    routes += [_route(hub, _LOST, f"/api/{kind}s/{{rest:path}}", kind) for kind in REPO_TYPES]
+    machines = [_route(hub, rule, path, kind) for rule in RULES if not rule.page for path, kind in _paths(rule.path)]
+    lost = [_route(hub, _LOST, f"/api/{kind}s/{{rest:path}}", kind) for kind in REPO_TYPES]
+    people = [_route(hub, rule, path, kind) for rule in RULES if rule.page for path, kind in _paths(rule.path)]
+    routes = [*machines, *lost, *people]
     return Front(Starlette(routes=routes, exception_handlers={404: _no_route, 405: _no_route}), hub)
 
 
@@ -119,7 +137,7 @@ def _route(hub: Parts, rule: Rule, path: str, kind: RepoType) -> Route:
         try:
             return _labelled(await _handled(hub, rule, kind, request))
         except Refusal as error:
-            return _labelled(refusal(error))
+            return _labelled(pages.refusal_page(error) if rule.page else refusal(error))
         except Moved as moved:
             goal = request.url.path.replace(f"/{moved.old}", f"/{moved.new}", 1)
             query = f"?{request.url.query}" if request.url.query else ""
@@ -140,7 +158,7 @@ async def _handled(hub: Parts, rule: Rule, kind: RepoType, request: Request) -> 
         params={name: unquote(value) for name, value in request.path_params.items()},
         query=request.query_params,
         headers=request.headers,
-        viewer=hub.access.viewer(request.headers.get("authorization")),
+        viewer=_viewer(hub, request),
     )
     if not rule.streamed:
         return await run_in_threadpool(rule.handler, replace(call, body=await request.body()))
@@ -152,6 +170,15 @@ async def _handled(hub: Parts, rule: Rule, kind: RepoType, request: Request) -> 
                 size += file.write(chunk)
         upload = Upload(draft, digest.hexdigest(), size)
         return await run_in_threadpool(rule.handler, replace(call, upload=upload))
+
+
+def _viewer(hub: Parts, request: Request) -> User | None:
+    """Who asks: by token or, for browsers, which may only look, by cookie."""
+    authorization = request.headers.get("authorization")
+    cookie = request.cookies.get(pages.COOKIE)
+    if authorization is None and cookie and request.method in ("GET", "HEAD"):
+        return hub.access.holder(cookie)
+    return hub.access.viewer(authorization)
 
 
 def _labelled(response: Response) -> Response:

@@ -43,7 +43,7 @@ def create_thread(call: Call) -> Response:
     repository = call.repository()
     user = access.check_known(call.viewer)
     fields = call.json()
-    note = Note(call.text(fields, "title"), call.text(fields, "description", ""), user.name)
+    note = Note(_title(call, fields), call.text(fields, "description", ""), user.name)
     if fields.get("pullRequest"):
         thread = threads.open_thread(repository, note, status="draft", base=repository.resolve(DEFAULT_BRANCH))
     else:
@@ -99,9 +99,7 @@ def hide_comment(call: Call) -> Response:
 def change_title(call: Call) -> Response:
     """`POST …/title`."""
     repository, _ = _found(call)
-    title = call.text(call.json(), "title").strip()
-    if not 3 <= len(title) <= 200:
-        raise Refusal(400, '"title" length must be between 3 and 200 characters long')
+    title = _title(call, call.json())
     with repository.lock:
         thread, user = _own(call, repository)
         said = threads.event("title-change", user.name, {"from": thread.title, "to": title})
@@ -139,6 +137,13 @@ def merge(call: Call) -> Response:
             thread = threads.happened(thread, threads.comment(text, user.name))
         commit = threads.merge(repository, thread, user.name)
     return answer({"mergeCommitId": commit.id})
+
+
+def _title(call: Call, fields: Mapping[str, Any]) -> str:
+    title = call.text(fields, "title").strip()
+    if not 3 <= len(title) <= 200:
+        raise Refusal(400, '"title" length must be between 3 and 200 characters long')
+    return title
 
 
 def _found(call: Call) -> tuple[Repository, Thread]:

@@ -40,11 +40,11 @@ def list_tree(call: Call) -> Response:
     inside = [path for path in tree if not folder or path.startswith(f"{folder}/")]
     if folder and not inside:
         raise entry_not_found(f'"{folder}" does not exist on "{call.params["rev"]}"', commit=commit.id)
-    rows = _listing(tree, inside, folder, deep=call.flag("recursive"))
+    rows = listing(tree, inside, folder, deep=call.flag("recursive"))
     limit = call.query.get("limit", "")
     page, headers = paged(call, rows, int(limit) if limit.isdecimal() and int(limit) else call.hub.options.page_size)
     if call.flag("expand"):
-        page = [{**row, **_last_commit(repository, commit, row["path"])} for row in page]
+        page = _with_commits(repository, commit, page)
     return answer(page, headers=headers)
 
 
@@ -66,7 +66,7 @@ def paths_info(call: Call) -> Response:
         elif any(other.startswith(f"{path.rstrip('/')}/") for other in tree):
             rows.append(_folder_row(tree, path.rstrip("/")))
     if expand:
-        rows = [{**row, **_last_commit(repository, commit, row["path"])} for row in rows]
+        rows = _with_commits(repository, commit, rows)
     return answer(rows)
 
 
@@ -159,7 +159,7 @@ def _content_headers(entry: Entry) -> dict[str, str]:
     }
 
 
-def _listing(tree: Mapping[str, Entry], inside: Iterable[str], folder: str, *, deep: bool) -> list[dict[str, Any]]:
+def listing(tree: Mapping[str, Entry], inside: Iterable[str], folder: str, *, deep: bool) -> list[dict[str, Any]]:
     """Rows of folders and files below a folder, folders first."""
     offset = len(folder) + 1 if folder else 0
     folders: set[str] = set()
@@ -187,22 +187,35 @@ def _folder_row(tree: Mapping[str, Entry], folder: str) -> dict[str, Any]:
     return {"type": "directory", "oid": digest40(below), "size": 0, "path": folder}
 
 
-def _last_commit(repository: Repository, commit: Commit, path: str) -> dict[str, Any]:
-    """The commit that last changed a path, along first parents, and a security status that claims nothing."""
-    last, state = commit, _state(repository, commit, path)
-    while last.parents:
-        parent = repository.read_commit(last.parents[0])
-        if _state(repository, parent, path) != state:
-            break
-        last = parent
-    facts: dict[str, Any] = {"lastCommit": {"id": last.id, "title": last.title, "date": last.date}}
-    if isinstance(state, str):
-        facts["securityFileStatus"] = {"status": "unscanned", "avScan": None, "pickleImportScan": None}
-    return facts
-
-
-def _state(repository: Repository, commit: Commit, path: str) -> object:
+def last_changes(repository: Repository, commit: Commit, paths: Iterable[str]) -> dict[str, Commit]:
+    """The commit that last changed each file or folder, along first parents."""
     tree = repository.tree(commit)
+    left = {path: _state(tree, path) for path in paths}
+    found: dict[str, Commit] = {}
+    while left and commit.parents:
+        parent = repository.read_commit(commit.parents[0])
+        tree = repository.tree(parent)
+        changed = [path for path, state in left.items() if _state(tree, path) != state]
+        found.update(dict.fromkeys(changed, commit))
+        for path in changed:
+            del left[path]
+        commit = parent
+    return found | dict.fromkeys(left, commit)
+
+
+def _state(tree: Mapping[str, Entry], path: str) -> object:
     if path in tree:
         return tree[path].oid
-    return tuple(sorted((name, entry.oid) for name, entry in tree.items() if name.startswith(f"{path}/")))
+    return [(name, entry.oid) for name, entry in sorted(tree.items()) if name.startswith(f"{path}/")]
+
+
+def _with_commits(repository: Repository, commit: Commit, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows with the commit that last changed each, and a security status that claims nothing."""
+    changes = last_changes(repository, commit, [row["path"] for row in rows])
+    unscanned = {"securityFileStatus": {"status": "unscanned", "avScan": None, "pickleImportScan": None}}
+    expanded = []
+    for row in rows:
+        last = changes[row["path"]]
+        facts = {"lastCommit": {"id": last.id, "title": last.title, "date": last.date}}
+        expanded.append({**row, **facts, **(unscanned if row["type"] == "file" else {})})
+    return expanded

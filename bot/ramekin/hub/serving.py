@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlencode
 
 import uvicorn
 
@@ -64,6 +65,10 @@ class Hub:
     def token(self) -> str:
         """The token of its first user."""
         return self.parts.access.first().token
+
+    def browse(self, path: str = "/") -> str:
+        """An address that lets a browser look at a page as the Hub's first user, private repositories included."""
+        return f"{self.url}/_signin?{urlencode({'key': self.parts.options.control_key, 'next': path})}"
 
     def env(
         self, home: Path | str, *, token: str | None = None, base: Mapping[str, str] | None = None

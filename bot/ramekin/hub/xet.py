@@ -113,14 +113,14 @@ def _token(directory: Path) -> Response:
 
 
 def _session() -> Any:
-    from hf_xet import XetSession  # type: ignore[import-untyped,unused-ignore]
+    from hf_xet import XetSession
 
     return XetSession()
 
 
 def _extract(store: Store, cas: Path, sha256: str, found: tuple[str, int]) -> None:
     """Put a file together from its chunks, and keep it whole."""
-    from hf_xet import XetFileInfo  # type: ignore[import-untyped,unused-ignore]
+    from hf_xet import XetFileInfo
 
     xet_hash, size = found
     clone = cas.parent / f"clone-{secrets.token_hex(4)}"
