@@ -1,6 +1,8 @@
 """Files that appear whole or not at all."""
 
 import errno
+import fcntl
+import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,23 +27,60 @@ def enough_disk(where: Path) -> Iterator[None]:
         ) from error
 
 
+@contextmanager
+def exclusive(path: Path) -> Iterator[io.FileIO]:
+    """A file open for reading and appending, made if it is not there, and kept from every other process until closed.
+
+    Nothing is buffered: what was written is in the file, also when the process is killed.
+    """
+    while True:
+        file = path.open("a+b", buffering=0)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if is_at(file.fileno(), path):
+                yield file
+                return
+        finally:
+            file.close()
+        # Whoever had it has renamed or removed it meanwhile: what we hold has no name any more.
+
+
+def is_at(descriptor: int, path: Path) -> bool:
+    """Whether an open file or directory is the one that is found under a path."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def append(file: io.FileIO, content: bytes) -> None:
+    """Write all of `content`, which a file without a buffer need not do at once."""
+    rest = memoryview(content)
+    while rest:
+        rest = rest[file.write(rest) :]
+
+
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a file by way of a neighbour, so that a reader sees the old content or the new, and never a part.
+
+    The neighbour has the same name in every process: what a killed one left of it, the next one takes for its own.
 
     Raises:
         ResourceError: The disk is full; the old content is still there.
     """
-    fresh = path.with_name(f".{path.name}.{os.getpid()}.part")
+    fresh = path.with_name(f".{path.name}.part")
     with enough_disk(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with fresh.open("wb") as file:
-                file.write(content)
-                file.flush()
+        with exclusive(fresh) as file:
+            try:
+                file.truncate(0)
+                append(file, content)
                 os.fsync(file.fileno())
-            fresh.replace(path)
-        finally:
-            fresh.unlink(missing_ok=True)
+                fresh.replace(path)
+            except BaseException:
+                if is_at(file.fileno(), fresh):
+                    fresh.unlink()
+                raise
 
 
 def sync_directory(path: Path) -> None:

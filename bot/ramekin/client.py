@@ -33,11 +33,14 @@ from huggingface_hub.utils import build_hf_headers, hf_raise_for_status  # type:
 from ramekin import __version__
 from ramekin.environment import Environment, Secret
 from ramekin.errors import DamagedError, PublishError, SourceError
-from ramekin.refusals import BUSY, TransportError, reading, refuse, refuse_write, writing
+from ramekin.refusals import BUSY, TransportError, asked_to_wait, reading, refuse, refuse_write, writing
+from ramekin.text import printable
 
 _TRIES: Final = 5
 _TIMEOUT: Final = 60.0
 """Seconds without a byte after which a connection counts as dead."""
+_LONGEST_WAIT: Final = 310.0
+"""Seconds that the Hub may ask us to wait at most: its windows for counting requests have five minutes."""
 
 T = TypeVar("T")
 
@@ -165,7 +168,8 @@ class HubClient:
         """Stream a file from byte `start`; yields the offset the server really starts at, and the pieces.
 
         Raises:
-            SourceError: The file cannot be had. A connection that breaks is a `ConnectionError` instead.
+            NoAnswer: The connection broke, or the Hub is busy; the rest may come the next time.
+            SourceError: The file cannot be had.
         """
         headers = {"Range": f"bytes={start}-"} if start else {}
         try:
@@ -174,10 +178,12 @@ class HubClient:
                 yield (start if response.status_code == 206 else 0), response.iter_bytes(1 << 20)
         except HfHubHTTPError as error:
             if error.response.status_code in BUSY:
-                raise ConnectionError(f"the Hub answered {error.response.status_code}") from error
+                raise NoAnswer(error) from error
             refuse(f"{repo}/{file}", commit, error)
-        except TransportError as error:
-            raise ConnectionError(str(error)) from error
+        except OfflineModeIsEnabled as error:
+            refuse(f"{repo}/{file}", commit, error)
+        except (TransportError, ConnectionError, TimeoutError) as error:
+            raise NoAnswer(error) from error
 
     @contextmanager
     def _stream(self, repo: str, commit: str, file: str, extra: dict[str, str]) -> Iterator[Any]:
@@ -189,9 +195,13 @@ class HubClient:
         with get_session().stream("GET", url, headers=headers, timeout=_TIMEOUT) as response:
             yield response
 
-    def pause(self, attempt: int) -> None:
-        """Wait before trying again, twice as long each time."""
-        time.sleep(self._wait * 2**attempt)
+    def patience(self, attempt: int, asked: float | None = None) -> float:
+        """Seconds to wait before trying again: what the Hub has asked for, else twice as long each time."""
+        return self._wait * 2**attempt if asked is None else min(asked, _LONGEST_WAIT)
+
+    def pause(self, attempt: int, asked: float | None = None) -> None:
+        """Wait that long."""
+        time.sleep(self.patience(attempt, asked))
 
     def _patiently(self, call: Callable[[], T]) -> T:
         """Repeat a reading call while the Hub is busy or the network fails, waiting twice as long each time."""
@@ -201,8 +211,7 @@ class HubClient:
             except HfHubHTTPError as error:
                 if attempt == _TRIES - 1 or error.response.status_code not in BUSY:
                     raise
-                wait = error.response.headers.get("Retry-After", "")
-                time.sleep(min(60.0, float(wait)) if wait.isdigit() else self._wait * 2**attempt)
+                self.pause(attempt, asked_to_wait(error))
             except (TransportError, ConnectionError, TimeoutError) as error:
                 if attempt == _TRIES - 1 or isinstance(error, OfflineModeIsEnabled):
                     raise
@@ -211,8 +220,15 @@ class HubClient:
 
     # Writing
 
-    def check_write(self, repo: str, *, exists: bool) -> None:
-        """Find out before the work whether the token may write: to the repository, or at all if it is not there yet.
+    def check_write(self, repo: str, *, exists: bool, private: bool) -> None:
+        """Find out before the work whether the token may write there.
+
+        A repository that does not exist is created now if only that can tell.
+
+        Args:
+            repo: The repository.
+            exists: Whether it is there.
+            private: Whether it is created so that nobody else sees it.
 
         Raises:
             PublishError: It may not.
@@ -220,8 +236,26 @@ class HubClient:
         with writing(repo, "write there"):
             if exists:
                 self._patiently(lambda: self._api.auth_check(repo, write=True))
-            else:
-                self._patiently(lambda: self._api.whoami(cache=True))
+                return
+        user = self.check_known(repo)
+        role = user.get("auth", {}).get("accessToken", {}).get("role")
+        if role == "read":
+            raise PublishError(
+                f"{printable(repo)}: could not write there: the token may only read",
+                "set HF_TOKEN to a token that may write there",
+            )
+        own = {user.get("name"), *(organization.get("name") for organization in user.get("orgs", ()))}
+        if role != "write" or repo.partition("/")[0] not in own:
+            self.create_repo(repo, private=private)
+
+    def check_known(self, repo: str) -> dict[str, Any]:
+        """Find out before the work whether the Hub knows the token: anybody it knows may open a pull request.
+
+        Raises:
+            PublishError: There is none, or the Hub does not know it.
+        """
+        with writing(repo, "write there"):
+            return self._patiently(lambda: self._api.whoami(cache=True))
 
     def create_repo(self, repo: str, *, private: bool) -> None:
         """Create a repository; one that exists is left as it is.
@@ -237,7 +271,7 @@ class HubClient:
 
         Raises:
             StaleParentError: The branch has moved on from `parent`.
-            ConnectionError: No answer came; the commit may have landed or not.
+            NoAnswer: None came, or the Hub is busy; the commit may have landed or not.
             PublishError: The Hub refused.
         """
         operations: list[CommitOperationAdd | CommitOperationCopy | CommitOperationDelete] = [
@@ -260,12 +294,12 @@ class HubClient:
                     "nothing was published; run the same command again to plan against the new state",
                 ) from error
             if error.response.status_code in BUSY:
-                raise ConnectionError(f"the Hub answered {error.response.status_code}") from error
+                raise NoAnswer(error) from error
             refuse_write(repo, "commit", error)
         except OfflineModeIsEnabled as error:
             refuse_write(repo, "commit", error)
         except (ConnectionError, TimeoutError, TransportError) as error:
-            raise ConnectionError(str(error)) from error
+            raise NoAnswer(error) from error
         except (ValueError, OSError) as error:
             refuse_write(repo, "commit", error)
         return info.oid, str(info.pr_url or info.commit_url)
@@ -287,13 +321,13 @@ class HubClient:
         return {tag.name: tag.target_commit for tag in refs.tags}
 
     def tag(self, repo: str, tag: str, commit: str) -> None:
-        """Put a tag on a commit.
+        """Put a tag on a commit; one that exists stays where it is.
 
         Raises:
-            PublishError: It exists already, or may not be made.
+            PublishError: It may not be made.
         """
-        with writing(repo, f"put the tag {tag} on {commit[:7]}"):
-            self._api.create_tag(repo, tag=tag, revision=commit)
+        with writing(repo, f"put the tag {tag} on {commit[:7]}", "run the same command again; all else is published"):
+            self._patiently(lambda: self._api.create_tag(repo, tag=tag, revision=commit, exist_ok=True))
 
 
 def _addition(name: str, path: Path, sha256: str | None) -> CommitOperationAdd:
@@ -305,6 +339,19 @@ def _addition(name: str, path: Path, sha256: str | None) -> CommitOperationAdd:
 
 class StaleParentError(PublishError):
     """The branch is no longer where the plan saw it."""
+
+
+class NoAnswer(Exception):  # noqa: N818 - not yet an error: whoever called decides whether to try again
+    """The connection broke, or the Hub is busy.
+
+    Attributes:
+        wait: Seconds that the Hub has asked to wait, if it has.
+    """
+
+    def __init__(self, error: Exception) -> None:
+        what = f"the Hub answered {error.response.status_code}" if isinstance(error, HfHubHTTPError) else str(error)
+        super().__init__(what)
+        self.wait = asked_to_wait(error)
 
 
 def _take(pieces: Iterator[bytes], skip: int, count: int) -> bytes:

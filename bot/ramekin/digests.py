@@ -4,13 +4,16 @@ Weights are large and are asked for often (lock, fetch, verify), so a file whose
 is not read again, as git does with its index.
 """
 
+import contextlib
 import hashlib
 import json
-import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
+
+from ramekin.atomic import write_atomically
+from ramekin.errors import ResourceError
 
 _CHUNK: Final = 1 << 22
 
@@ -67,10 +70,9 @@ class DigestMemory:
     def _remember(self, real: Path, entry: list[object]) -> None:
         with self._lock:
             self._known[str(real)] = entry
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            fresh = self._path.with_name(f"{self._path.name}.{os.getpid()}")
-            fresh.write_text(json.dumps(self._known))
-            fresh.replace(self._path)
+            # Where it cannot be kept, on a full or a read-only disk, files are read once more the next time.
+            with contextlib.suppress(OSError, ResourceError):
+                write_atomically(self._path, json.dumps(self._known).encode())
 
 
 def _mark(path: Path) -> list[object]:

@@ -5,28 +5,28 @@ a user has already is not downloaded again; its downloader is not used, because 
 has ended nor checks what plain HTTP brings.
 """
 
-import fcntl
+import contextlib
 import hashlib
+import io
 import os
 import threading
 from collections.abc import Iterator, Mapping
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 from huggingface_hub import try_to_load_from_cache
 
-from ramekin.atomic import enough_disk
-from ramekin.client import HubClient
+from ramekin.atomic import append, enough_disk, exclusive
+from ramekin.client import HubClient, NoAnswer
 from ramekin.digests import DigestMemory, blob_id_of
-from ramekin.errors import DamagedError, RamekinError, SourceError
+from ramekin.errors import DamagedError, RamekinError, ResourceError, SourceError
 from ramekin.lock.model import Lock, PinnedFile, PinnedSource
 from ramekin.manifest.model import Manifest
 from ramekin.progress import Bar, Progress
 from ramekin.sources import LocalSource, Sources
 from ramekin.text import printable
+from ramekin.threads import at_once
 
 _AT_ONCE: Final = 4
 _TRIES: Final = 5
@@ -93,15 +93,17 @@ class BlobStore:
             return False
         return self.digests.sha256(path) == file.sha256 if file.sha256 else blob_id_of(path) == file.blob
 
-    @contextmanager
-    def receiving(self, file: PinnedFile) -> Iterator[tuple[BinaryIO, Path]]:
+    def unfinished(self, file: PinnedFile) -> Path:
+        """Where its download is until it is whole."""
+        path = self.path(file)
+        return path.with_name(path.name + ".incomplete")
+
+    @contextlib.contextmanager
+    def receiving(self, file: PinnedFile) -> Iterator[io.FileIO]:
         """The unfinished download of a file, open for appending, locked against other processes."""
         self._root.mkdir(parents=True, exist_ok=True)
-        final = self.path(file)
-        partial = final.with_name(final.name + ".incomplete")
-        with partial.open("a+b") as stream:
-            fcntl.flock(stream, fcntl.LOCK_EX)
-            yield stream, partial
+        with exclusive(self.unfinished(file)) as stream:
+            yield stream
 
     def missing(self, lock: Lock) -> dict[str, int]:
         """Bytes still to be downloaded, by digest of the file."""
@@ -155,28 +157,21 @@ def _download_all(files: list[_Wanted], store: BlobStore, client: HubClient, pro
     if not files:
         return 0
     total = sum(wanted.file.size for wanted in files)
-    with progress.bar("fetching", total) as bar, ThreadPoolExecutor(_AT_ONCE) as pool:
+    with progress.bar("fetching", total) as bar:
         download = _Downloader(store, client, bar)
-        # Largest first: the last one running should be a small one.
-        jobs = [pool.submit(download, wanted) for wanted in sorted(files, key=lambda w: -w.file.size)]
         try:
-            wait(jobs, return_when=FIRST_EXCEPTION)
-        finally:  # also when the user interrupts: what has arrived so far stays for the next run
+            # Largest first: the last one running should be a small one.
+            outcomes = at_once(download.attempt, sorted(files, key=lambda w: -w.file.size), _AT_ONCE)
+        finally:  # when the user interrupts, too: what has arrived so far stays for the next run
             download.stopped.set()
-            pool.shutdown(wait=True, cancel_futures=True)
-    _raise_first([job.exception() for job in jobs if not job.cancelled()])
+    failures = [outcome for outcome in outcomes if outcome is not None]
+    if any(isinstance(failure, ResourceError) for failure in failures):
+        for wanted in files:  # whoever has to make room should not have to look for our leftovers
+            store.unfinished(wanted.file).unlink(missing_ok=True)
+    if failures:
+        problems = {problem: None for error in failures for problem in error.problems}
+        raise type(failures[0])(problems=problems) from failures[0]
     return total
-
-
-def _raise_first(outcomes: list[BaseException | None]) -> None:
-    """Raise what went wrong; of our own errors all at once."""
-    failures = [outcome for outcome in outcomes if outcome is not None and not isinstance(outcome, _Stopped)]
-    ours = [failure for failure in failures if isinstance(failure, RamekinError)]
-    for failure in failures:
-        if failure not in ours:
-            raise failure
-    if ours:
-        raise type(ours[0])(problems=[problem for error in ours for problem in error.problems]) from ours[0]
 
 
 def _check_local(opened: LocalSource, source: PinnedSource, store: BlobStore, progress: Progress) -> dict[str, Path]:
@@ -213,34 +208,47 @@ class _Downloader:
     bar: Bar
     stopped: threading.Event = field(default_factory=threading.Event)
 
-    def __call__(self, wanted: _Wanted) -> None:
+    def attempt(self, wanted: _Wanted) -> RamekinError | None:
+        """Download a file; returns what went wrong. The first to fail stops all others."""
+        if self.stopped.is_set():
+            return None
+        try:
+            self._download(wanted)
+        except _Stopped:
+            return None
+        except RamekinError as error:
+            self.stopped.set()
+            return error
+        except BaseException:
+            self.stopped.set()
+            raise
+        return None
+
+    def _download(self, wanted: _Wanted) -> None:
         """Go on where an earlier try stopped, and put the file in its place once its digest is right."""
-        final = self.store.path(wanted.file)
-        with self.store.receiving(wanted.file) as (stream, partial), enough_disk(final.parent):
+        final, partial = self.store.path(wanted.file), self.store.unfinished(wanted.file)
+        with enough_disk(final.parent), self.store.receiving(wanted.file) as stream:
             if final.is_file():  # another process was faster
-                partial.unlink(missing_ok=True)
+                partial.unlink()
                 return
-            digest = self._receive_all(wanted, stream)
-            stream.flush()
+            try:
+                self._receive_all(wanted, stream)
+            except DamagedError:
+                partial.unlink()
+                raise
             os.fsync(stream.fileno())
-            if digest != (wanted.file.sha256 or wanted.file.blob):
-                partial.unlink(missing_ok=True)
-                raise DamagedError(
-                    f"{wanted}: what was downloaded is not what the lock says",
-                    "run the same command again; if it stays so, pin again with `ramekin lock --upgrade`",
-                )
             partial.replace(final)
         if wanted.file.sha256:
             self.store.digests.note(final, wanted.file.sha256)
 
-    def _receive_all(self, wanted: _Wanted, stream: BinaryIO) -> str:
-        """Receive until the file is whole, over as many connections as it takes; returns its digest."""
+    def _receive_all(self, wanted: _Wanted, stream: io.FileIO) -> None:
+        """Receive until the file is whole, over as many connections as it takes, and check its digest."""
         digest = _new_digest(wanted.file)
         received = _take_up(stream, digest, wanted.file)
         self.bar.advance(received)
         tries = _TRIES
         while received < wanted.file.size:
-            before = received
+            before, wait = received, None
             reason = "the connection closed early"
             try:
                 self._receive(wanted, stream, digest)
@@ -248,8 +256,8 @@ class _Downloader:
                 digest = _new_digest(wanted.file)
                 stream.truncate(0)
                 continue
-            except ConnectionError as error:
-                reason = printable(str(error))
+            except NoAnswer as error:
+                reason, wait = printable(str(error)), error.wait
             received = stream.seek(0, os.SEEK_END)
             if received < wanted.file.size:
                 tries = _TRIES if received > before else tries - 1
@@ -258,10 +266,15 @@ class _Downloader:
                         f"{wanted}: the network gave up ({reason})",
                         "run the same command again; it goes on where it stopped",
                     )
-                self.client.pause(_TRIES - tries)
-        return digest.hexdigest()
+                if self.stopped.wait(self.client.patience(_TRIES - tries, wait)):
+                    raise _Stopped
+        if digest.hexdigest() != (wanted.file.sha256 or wanted.file.blob):
+            raise DamagedError(
+                f"{wanted}: what was downloaded is not what the lock says",
+                "run the same command again; if it stays so, pin again with `ramekin lock --upgrade`",
+            )
 
-    def _receive(self, wanted: _Wanted, stream: BinaryIO, digest: "hashlib._Hash") -> None:
+    def _receive(self, wanted: _Wanted, stream: io.FileIO, digest: "hashlib._Hash") -> None:
         """Append to the unfinished file until the connection ends."""
         received = stream.seek(0, os.SEEK_END)
         source = wanted.source
@@ -270,14 +283,13 @@ class _Downloader:
                 raise _Restart
             for piece in pieces:
                 if self.stopped.is_set():
-                    stream.flush()
                     raise _Stopped
                 if received + len(piece) > wanted.file.size:
                     raise DamagedError(
                         f"{wanted}: is longer than the {wanted.file.size} bytes that the lock says",
                         "pin again with `ramekin lock --upgrade`",
                     )
-                stream.write(piece)
+                append(stream, piece)
                 digest.update(piece)
                 received += len(piece)
                 self.bar.advance(len(piece))
@@ -287,7 +299,7 @@ def _new_digest(file: PinnedFile) -> "hashlib._Hash":
     return hashlib.sha256() if file.sha256 else hashlib.sha1(f"blob {file.size}\0".encode(), usedforsecurity=False)
 
 
-def _take_up(stream: BinaryIO, digest: "hashlib._Hash", file: PinnedFile) -> int:
+def _take_up(stream: io.FileIO, digest: "hashlib._Hash", file: PinnedFile) -> int:
     """Digest what an earlier try left; start afresh if that cannot be a beginning of the file."""
     if stream.seek(0, os.SEEK_END) > file.size:
         stream.truncate(0)

@@ -5,7 +5,6 @@
 Each stage is a module of its own; what branches, branches inside it.
 """
 
-import shutil
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,9 +20,10 @@ from ramekin.publish.card_only import publish_card
 from ramekin.publish.committing import Published, check_tag, merged_files, note_commit, publish, put_tag
 from ramekin.publish.guard import Permissions
 from ramekin.publish.standing import Standing, look_at, unseen
-from ramekin.report import Report
+from ramekin.report import REPORT_NAME, Report, read_report
 from ramekin.room import check_room
 from ramekin.sources import Sources
+from ramekin.staging import clear_workplace, workplace
 from ramekin.workbench import Workbench
 
 
@@ -102,13 +102,18 @@ def run(bench: Workbench, request: Request) -> Outcome:
     prepared.check()
     own = bench.environment.state / "runs" / prepared.plan.target.repo.replace("/", "--")
     if prepared.plan.action == "nothing" and not request.force:
-        shutil.rmtree(own, ignore_errors=True)  # of a run that was interrupted after it had published
-        return Outcome(prepared.plan, published=_kept(bench, prepared))
-    if not request.pull_request:
-        _check_access(bench, prepared)
+        clear_workplace(own)
+        return Outcome(prepared.plan, published=_kept(bench, prepared, request.out))
+    _check_access(bench, prepared, pull_request=request.pull_request)
     if prepared.plan.action == "card" and not request.force:
         return Outcome(prepared.plan, published=publish_card(bench, prepared.loaded, prepared.standing))
-    out = request.out or own
+    if request.out:
+        return _merge_and_publish(bench, request, prepared, request.out)
+    with workplace(own) as out:
+        return _merge_and_publish(bench, request, prepared, out)
+
+
+def _merge_and_publish(bench: Workbench, request: Request, prepared: Prepared, out: Path) -> Outcome:
     report = merge_prepared(bench, prepared, out, device=request.device, replace=request.force or request.out is None)
     started = time.monotonic()
     published = publish(
@@ -119,9 +124,7 @@ def run(bench: Workbench, request: Request) -> Outcome:
         pull_request=request.pull_request,
         tag=prepared.loaded.manifest.output.tag,
     )
-    if request.out is None:
-        shutil.rmtree(out)
-    elif published.commit:
+    if request.out and published.commit:
         note_commit(out, published.commit, time.monotonic() - started)
     return Outcome(prepared.plan, report, request.out, published)
 
@@ -150,16 +153,24 @@ def fetch(bench: Workbench, prepared: Prepared) -> Fetched:
     return fetch_sources(prepared.lock, prepared.loaded.manifest, prepared.sources, bench.store, bench.client)
 
 
-def _check_access(bench: Workbench, prepared: Prepared) -> None:
+def _check_access(bench: Workbench, prepared: Prepared, *, pull_request: bool) -> None:
     """What would make publishing fail after the work is found out before it."""
-    bench.client.check_write(prepared.plan.target.repo, exists=prepared.plan.target.exists)
-    check_tag(bench.client, prepared.standing, prepared.loaded.manifest.output.tag)
+    target, output = prepared.plan.target, prepared.loaded.manifest.output
+    if pull_request and target.exists:
+        bench.client.check_known(target.repo)
+        return
+    bench.client.check_write(target.repo, exists=target.exists, private=output.private)
+    check_tag(bench.client, prepared.standing, output.tag)
 
 
-def _kept(bench: Workbench, prepared: Prepared) -> Published:
-    """What the Hub holds already; a tag that an interrupted run could not put any more is put now."""
+def _kept(bench: Workbench, prepared: Prepared, out: Path | None) -> Published:
+    """What the Hub holds already; what a run that was killed after its commit could not do any more is done now."""
     target, tag = prepared.plan.target, prepared.loaded.manifest.output.tag
     commit = target.head or ""
     if tag:
         put_tag(bench.client, target.repo, tag, commit)
+    if out and (out / REPORT_NAME).is_file():
+        report = read_report(out)
+        if report.key == prepared.lock.key and not report.output.commit:
+            note_commit(out, commit, 0.0)
     return Published(target.repo, commit, f"{bench.environment.endpoint}/{target.repo}/commit/{commit}", fresh=False)

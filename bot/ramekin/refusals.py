@@ -1,5 +1,6 @@
 """What the Hub's client raises, turned into errors of our own, each with something to do about it."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final, NoReturn
@@ -28,6 +29,9 @@ HUB_ERRORS: Final = (TransportError, OSError, ValueError, OIDCError)
 BUSY: Final = frozenset({408, 429, 500, 502, 503, 504})
 """Answers after which the same call may succeed."""
 
+_WINDOW: Final = re.compile(r"\br=0\b.*?\bt=(\d+)")
+"""Of a header that says that no request is left, and for how many seconds."""
+
 
 @contextmanager
 def reading(subject: str, revision: str | None = None) -> Iterator[None]:
@@ -39,12 +43,21 @@ def reading(subject: str, revision: str | None = None) -> Iterator[None]:
 
 
 @contextmanager
-def writing(repo: str, action: str) -> Iterator[None]:
-    """Turn what writing to the Hub raises into `PublishError`."""
+def writing(repo: str, action: str, hint: str | None = None) -> Iterator[None]:
+    """Turn what writing to the Hub raises into `PublishError`; `hint` is for when nothing better is known."""
     try:
         yield
     except HUB_ERRORS as error:
-        refuse_write(repo, action, error)
+        refuse_write(repo, action, error, hint)
+
+
+def asked_to_wait(error: Exception) -> float | None:
+    """Seconds that the Hub asks to wait before the call is repeated, if it does."""
+    if not isinstance(error, HfHubHTTPError):
+        return None
+    after = error.response.headers.get("Retry-After", "")
+    left = _WINDOW.search(error.response.headers.get("RateLimit", ""))
+    return float(after) if after.isdecimal() else float(left[1]) + 1 if left else None
 
 
 def refuse(subject: str, revision: str | None, error: Exception) -> NoReturn:
@@ -76,9 +89,9 @@ def refuse(subject: str, revision: str | None, error: Exception) -> NoReturn:
     raise SourceError(f"{printable(subject)}{printable(at)}: {what}", hint) from error
 
 
-def refuse_write(repo: str, action: str, error: Exception) -> NoReturn:
+def refuse_write(repo: str, action: str, error: Exception, hint: str | None = None) -> NoReturn:
     """Turn what writing to the Hub raised into a `PublishError`."""
-    hint = "try again later; nothing was published"
+    hint = hint or "try again later; nothing was published"
     match error:
         case OfflineModeIsEnabled():
             why, hint = "HF_HUB_OFFLINE is set", "unset HF_HUB_OFFLINE"

@@ -4,17 +4,17 @@ Everything is written into a hidden neighbour of the directory, with a small jou
 the neighbour is renamed.
 """
 
+import contextlib
 import fcntl
 import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from ramekin.atomic import enough_disk, sync_directory, write_atomically
-from ramekin.errors import DamagedError, RamekinError, UsageError
+from ramekin.atomic import enough_disk, is_at, sync_directory, write_atomically
+from ramekin.errors import DamagedError, PublishError, RamekinError, UsageError
 from ramekin.report import REPORT_NAME, Report, read_report
 
 _JOURNAL: Final = "journal.json"
@@ -47,11 +47,15 @@ class Staging:
                 sync_directory(path)
             sync_directory(self.directory)
             if replace and self._out.exists():
-                shutil.rmtree(self._out)
+                discard(self._out)
             elif self._out.is_dir():
                 self._out.rmdir()  # it was found empty
             self.directory.rename(self._out)
             sync_directory(self._out.parent)
+
+    def abandon(self) -> None:
+        """Leave nothing: another process was faster."""
+        shutil.rmtree(self.directory)
 
     def take_up(self) -> None:
         """Read the journal of an interrupted run; what belongs to another merge is cleared away."""
@@ -66,7 +70,76 @@ class Staging:
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
-@contextmanager
+def discard(directory: Path) -> None:
+    """Remove a directory, which goes at once or not at all, and what a kill has left of one that was going."""
+    going = _going(directory)
+    shutil.rmtree(going, ignore_errors=True)
+    with contextlib.suppress(FileNotFoundError):
+        directory.rename(going)
+    shutil.rmtree(going, ignore_errors=True)
+
+
+def _going(directory: Path) -> Path:
+    return directory.with_name(f".{directory.name}.discarded")
+
+
+@contextlib.contextmanager
+def workplace(directory: Path) -> Iterator[Path]:
+    """A place for a merge that nobody asked to keep, for one process at a time.
+
+    What is in it stays for the next run if the work is interrupted or publishing fails, and else goes with it.
+
+    Raises:
+        PublishError: Another process is at work there.
+    """
+    with enough_disk(directory.parent), _alone(directory) as alone:
+        if not alone:
+            raise PublishError(
+                f"{directory}: another ramekin process is merging for the same repository",
+                "wait for it, then run the same command again",
+            )
+        yield directory / "merge"
+        _remove(directory)
+
+
+def clear_workplace(directory: Path) -> None:
+    """Remove what a run left that was killed after it had published, unless somebody is at work there."""
+    if directory.is_dir():
+        with _alone(directory) as alone:
+            if alone:
+                _remove(directory)
+
+
+def _remove(directory: Path) -> None:
+    discard(directory / "merge")  # first: half a merge must never be taken for a whole one
+    shutil.rmtree(directory, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        directory.parent.rmdir()  # unless another merge is under way
+
+
+@contextlib.contextmanager
+def _alone(directory: Path) -> Iterator[bool]:
+    """Make a directory and lock it; yields whether it could be locked."""
+    while True:
+        directory.mkdir(parents=True, exist_ok=True)
+        try:
+            descriptor = os.open(directory, os.O_RDONLY)
+        except FileNotFoundError:  # its owner has just removed it
+            continue
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        else:
+            if is_at(descriptor, directory):
+                yield True
+                return
+        finally:
+            os.close(descriptor)
+
+
+@contextlib.contextmanager
 def staged(out: Path, key: str) -> Iterator[Staging]:
     """Open the staging directory of `out`, one process at a time.
 
@@ -76,24 +149,18 @@ def staged(out: Path, key: str) -> Iterator[Staging]:
         UsageError: Another process is writing the same directory.
     """
     staging = Staging(out, key)
-    with enough_disk(out.parent):
-        staging.directory.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(staging.directory, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+    with enough_disk(out.parent), _alone(staging.directory) as alone:
+        if not alone:
             raise UsageError(
                 f"{out}: another ramekin process is writing it", "wait for it, or choose another directory with --out"
-            ) from error
+            )
+        shutil.rmtree(_going(out), ignore_errors=True)
         staging.take_up()
         try:
             yield staging
-        except RamekinError:
+        except (RamekinError, OSError):
             shutil.rmtree(staging.directory, ignore_errors=True)
             raise
-    finally:
-        os.close(descriptor)
 
 
 def finished(out: Path, key: str, *, replace: bool = False) -> Report | None:

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from ramekin.checkpoint.header import Reader, file_label, read_header
@@ -10,6 +9,7 @@ from ramekin.checkpoint.jsontext import HINT, parse_object
 from ramekin.checkpoint.tensors import Inventory, Tensor
 from ramekin.errors import DamagedError, IncompatibleError, Problem
 from ramekin.text import printable
+from ramekin.threads import at_once
 
 SINGLE: Final = "model.safetensors"
 INDEX: Final = "model.safetensors.index.json"
@@ -74,8 +74,7 @@ def read_inventory(read: Reader, files: Mapping[str, int], *, source: str = "") 
     if INDEX in weights:
         placed = _read_index(read, files, source)
         weights = tuple(sorted(set(placed.values())))
-    with ThreadPoolExecutor(_READS_AT_ONCE, thread_name_prefix="header") as pool:
-        headers = list(pool.map(lambda file: read_header(read, file, files[file], source=source), weights))
+    headers = at_once(lambda file: read_header(read, file, files[file], source=source), weights, _READS_AT_ONCE)
     tensors = [tensor for header in headers for tensor in header.tensors]
     if placed is not None:
         _check_placed(tensors, placed, source)

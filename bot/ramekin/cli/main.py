@@ -1,7 +1,11 @@
 """The command line: which commands there are, and the one place where errors become exit codes."""
 
 import importlib
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 import click
@@ -73,17 +77,37 @@ def main(arguments: list[str] | None = None) -> int:
     if environment.token:
         terminal.hide([environment.token.reveal()])
     try:
-        result: Any = cli.main(argv, prog_name="ramekin", standalone_mode=False, obj=(environment, terminal))
-    except click.exceptions.Abort:
-        return 130
+        with _terminable():
+            result: Any = cli.main(argv, prog_name="ramekin", standalone_mode=False, obj=(environment, terminal))
+    except (click.exceptions.Abort, KeyboardInterrupt) as error:
+        terminal.note("interrupted; the same command goes on from here")
+        return 143 if isinstance(error.__cause__ or error, _Terminated) else 130
     except click.ClickException as error:
         context = error.ctx if isinstance(error, click.UsageError) else None
         return terminal.usage(error.format_message(), context.command_path if context else "ramekin")
-    except KeyboardInterrupt:
-        terminal.note("interrupted; the same command goes on from here")
-        return 130
     except BrokenPipeError:
         return 141
     except Exception as error:  # noqa: BLE001 - the one place where errors become exit codes
         return terminal.failure(error)
     return result if isinstance(result, int) else 0
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, which a runner sends to a job that is cancelled: what is under way ends as after Ctrl-C."""
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM end a command as Ctrl-C does, unless somebody else has a use for it."""
+
+    def end(*_: object) -> None:
+        raise _Terminated
+
+    ours = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    if ours:
+        signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        if ours:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)

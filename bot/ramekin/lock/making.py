@@ -1,7 +1,6 @@
 """Making a lock: asking every source what it holds now, or keeping what was pinned before."""
 
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from ramekin.manifest.model import Manifest
 from ramekin.manifest.reading import LoadedManifest
 from ramekin.methods.base import SEMANTICS
 from ramekin.sources import Role, Sources
+from ramekin.threads import at_once
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,7 @@ def make_lock(manifest: Manifest, sources: Sources, old: Lock | None = None) -> 
         except RamekinError as error:
             return error
 
-    with ThreadPoolExecutor(8) as pool:
-        outcomes = dict(zip(manifest.sources, pool.map(pin, manifest.sources), strict=True))
+    outcomes = dict(zip(manifest.sources, at_once(pin, manifest.sources, 8), strict=True))
     _raise_all(outcome for outcome in outcomes.values() if isinstance(outcome, RamekinError))
     pinned = {role: outcome for role, outcome in outcomes.items() if isinstance(outcome, PinnedSource)}
     base = pinned.pop("base")

@@ -84,6 +84,9 @@ def merge_into(
     if report := finished(out, job.lock.key, replace=replace):
         return report
     with staged(out, job.lock.key) as staging:
+        if report := finished(out, job.lock.key, replace=replace):
+            staging.abandon()
+            return report
         started = time.monotonic()
         merged = _merge_weights(job, fetched, staging, progress)
         records = merged.files | _copy_the_rest(job, fetched, staging.directory)

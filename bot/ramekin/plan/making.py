@@ -1,7 +1,6 @@
 """Making a plan: sources as pinned, headers and small files read, the target looked at, and everything compared."""
 
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from ramekin.plan.model import Action, Plan, PlannedLayout, PlannedLicence, Plan
 from ramekin.publish.guard import Permissions, inherited, objections
 from ramekin.publish.standing import Standing, texts_digest
 from ramekin.sources import ReadRange, Sources
+from ramekin.threads import at_once
 
 
 @dataclass(frozen=True)
@@ -135,8 +135,7 @@ def _facts(manifest: Manifest, lock: Lock, sources: Sources) -> Mapping[str, Che
         except RamekinError as error:
             return error
 
-    with ThreadPoolExecutor(8) as pool:
-        outcomes = dict(zip(lock.sources, pool.map(read, lock.sources), strict=True))
+    outcomes = dict(zip(lock.sources, at_once(read, lock.sources, 8), strict=True))
     errors = [outcome for outcome in outcomes.values() if isinstance(outcome, RamekinError)]
     if errors:
         raise type(errors[0])(problems=[problem for error in errors for problem in error.problems]) from errors[0]

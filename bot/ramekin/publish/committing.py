@@ -2,17 +2,19 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from ramekin.atomic import write_atomically
-from ramekin.client import Change, HubClient, StaleParentError
-from ramekin.errors import DamagedError, PublishError
+from ramekin.client import Change, HubClient, NoAnswer, StaleParentError
+from ramekin.errors import DamagedError, PublishError, SourceError
 from ramekin.manifest.model import Manifest
 from ramekin.publish.standing import Standing, look_at
 from ramekin.report import REPORT_NAME, Report
+from ramekin.text import printable
 
 _TRIES: Final = 3
 # A repository with the weights of two models loads as neither.
@@ -60,14 +62,24 @@ def publish(
         PublishError: The Hub refuses, or cannot be reached.
     """
     report = Report.model_validate_json(files[REPORT_NAME].read_bytes())
-    standing = _made_ready(client, manifest, standing)
-    change = _change(report, standing, files)
-    if pull_request and (waiting := client.open_pull_requests(standing.target.repo, change.message)):
-        return Published(standing.target.repo, None, waiting[0], fresh=False)
-    published = _commit(client, manifest, standing, change, pull_request=pull_request)
+    with _publishing():
+        standing = _made_ready(client, manifest, standing)
+        change = _change(report, standing, files)
+        if pull_request and (waiting := client.open_pull_requests(standing.target.repo, change.message)):
+            return Published(standing.target.repo, None, waiting[0], fresh=False)
+        published = _commit(client, manifest, standing, change, pull_request=pull_request)
     if tag and published.commit and not pull_request:
         put_tag(client, published.repo, tag, published.commit)
     return published
+
+
+@contextmanager
+def _publishing() -> Iterator[None]:
+    """What cannot be read while publishing is no missing source."""
+    try:
+        yield
+    except SourceError as error:
+        raise PublishError(problems=error.problems) from error
 
 
 def _made_ready(client: HubClient, manifest: Manifest, standing: Standing) -> Standing:
@@ -113,15 +125,15 @@ def _commit(
     for attempt in range(_TRIES):
         try:
             commit, url = client.commit(target.repo, change, parent=target.head or "", pull_request=pull_request)
-        except ConnectionError as error:
+        except NoAnswer as error:
             if landed := _landed(client, manifest, target.head, key, pull_request=change.message * pull_request):
                 return landed
             if attempt == _TRIES - 1:
                 raise PublishError(
-                    f"{target.repo}: the network gave up while publishing ({error})",
+                    f"{target.repo}: the network gave up while publishing ({printable(str(error))})",
                     "nothing was published; run the same command again, it goes on where it stopped",
                 ) from error
-            client.pause(attempt)
+            client.pause(attempt, error.wait)
         else:
             return Published(target.repo, commit, url, fresh=True)
     raise AssertionError
@@ -134,7 +146,13 @@ def _landed(
     if pull_request:
         waiting = client.open_pull_requests(manifest.output.repo, pull_request)
         return Published(manifest.output.repo, None, waiting[0], fresh=True) if waiting else None
-    now = look_at(client, manifest)
+    try:
+        now = look_at(client, manifest)
+    except SourceError as error:
+        raise PublishError(
+            f"{manifest.output.repo}: the Hub did not say whether the commit has landed, and does not say now",
+            "run the same command again: it looks what the Hub holds before it does anything",
+        ) from error
     if now.target.head != parent and now.holds(key):
         url = f"{client.endpoint}/{now.target.repo}/commit/{now.target.head}"
         return Published(now.target.repo, now.target.head, url, fresh=True)
@@ -142,9 +160,20 @@ def _landed(
 
 
 def put_tag(client: HubClient, repo: str, tag: str, commit: str) -> None:
-    """Put the tag on the commit, unless it is there already."""
-    if client.tags(repo).get(tag) != commit:
+    """Put the tag on the commit, unless it is there already.
+
+    Raises:
+        PublishError: It is on another commit, or may not be made.
+    """
+    with _publishing():
+        if client.tags(repo).get(tag) == commit:
+            return
         client.tag(repo, tag, commit)
+        if client.tags(repo).get(tag) != commit:
+            raise PublishError(
+                f"{repo}: has a tag {tag} already, on another commit",
+                "choose another output.tag; tags are never moved, and all else is published",
+            )
 
 
 def check_tag(client: HubClient, standing: Standing, tag: str | None) -> None:

@@ -39,7 +39,7 @@ def publish_directory(
         raise PublishError(problems=against)
     tag = loaded.manifest.output.tag
     if not pull_request:
-        client.check_write(standing.target.repo, exists=standing.target.exists)
+        client.check_write(standing.target.repo, exists=standing.target.exists, private=loaded.manifest.output.private)
         check_tag(client, standing, tag)
     published = publish(client, loaded.manifest, standing, files, pull_request=pull_request, tag=tag)
     if published.commit:
