@@ -26,10 +26,10 @@ def main(arguments: list[str] | None = None) -> int:
     with open_store(chosen.root) as store, listening(chosen.port) as (listener, url):
         server = make_server(assemble(store, users, options))
         line = json.dumps({"url": url, "token": users[0].token, "control_key": options.control_key})
-        sys.stdout.write(f"{line}\n")
-        sys.stdout.flush()
         if chosen.ready_file:
             write_atomically(chosen.ready_file, line.encode())
+        sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
         server.run([listener])
     return 0
 

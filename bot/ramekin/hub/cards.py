@@ -12,6 +12,7 @@ from ruamel.yaml.error import YAMLError
 
 _FRONT: Final = re.compile(r"\A\ufeff?\s*---[ \t]*\r?\n(.*?)(?:^|\n)---[ \t]*(?:\r?\n|\Z)", re.DOTALL)
 _MOST_VALUES: Final = 20_000
+_DEEPEST: Final = 64
 
 _LICENSES: Final = """
 apache-2.0 mit openrail bigscience-openrail-m creativeml-openrail-m bigscience-bloom-rail-1.0 bigcode-openrail-m
@@ -60,6 +61,7 @@ def read_card(text: str) -> Card:
         return Card({}, text, None, fronted=False)
     body = text[found.end() :]
     try:
+        _check_depth(found.group(1))
         loaded = YAML(typ="safe", pure=True).load(StringIO(found.group(1)))
         data = _plain(loaded, iter(range(_MOST_VALUES)))
     except (YAMLError, ValueError, TypeError, AttributeError, RecursionError) as error:
@@ -79,6 +81,15 @@ def judge(text: str) -> Verdict:
     if not card.data:
         return Verdict((), ("empty or missing yaml metadata in repo card",))
     return Verdict(tuple(_faulty(card.data)), ())
+
+
+def _check_depth(text: str) -> None:
+    """Refuse brackets in brackets in brackets: the parser takes seconds for a thousand of them."""
+    depth = 0
+    for character in text:
+        depth += (character in "[{") - (character in "]}")
+        if depth > _DEEPEST:
+            raise ValueError("the front matter is nested too deeply")
 
 
 def _faulty(data: Mapping[str, Any]) -> Iterator[str]:

@@ -47,7 +47,11 @@ class Store:
         self.root = Path(root).resolve()
         self.root.mkdir(parents=True, exist_ok=True)
         self._guard = (self.root / "lock").open("w")
-        fcntl.flock(self._guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(self._guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._guard.close()
+            raise
         self.blobs = Blobs(self.root / "blobs")
         self.lfs_threshold = lfs_threshold
         self._lock = threading.RLock()
