@@ -75,6 +75,16 @@ def test_the_control_routes_ask_for_their_key(steps: Steps) -> None:
     assert value(steps, "without_key") == [403, 403]
 
 
+def test_a_folder_is_committed_once_though_the_answer_is_lost(tmp_path: Path) -> None:
+    with serve(tmp_path / "hub", xet=True) as hub:
+        facts = {"control_key": hub.parts.options.control_key}
+        found = drive(hub.env(tmp_path / "home"), "scenario_pipeline", facts)
+        posts = [one.status for one in hub.log.requests("POST", "/commit/main")]
+    assert value(found, "upload") == ["A folder", "initial commit"]
+    assert posts == [0, 200]
+    assert found["without_namespace"]["error"][0] == "RepositoryNotFoundError"
+
+
 def test_a_plan_counts_matches_and_strikes() -> None:
     plan = FaultPlan()
     plan.add(Fault("status", path="/a$", method="GET", times=2, every=2), Fault("delay", path="/b"))

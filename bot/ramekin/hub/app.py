@@ -112,6 +112,7 @@ def make_app(hub: Parts) -> Application:
     """The ASGI application of a Hub."""
     machines = [_route(hub, rule, path, kind) for rule in RULES if not rule.page for path, kind in _paths(rule.path)]
     lost = [_route(hub, _LOST, f"/api/{kind}s/{{rest:path}}", kind) for kind in REPO_TYPES]
+    lost.append(_route(hub, _LOST, "/{name}/resolve/{rest:path}", "model"))
     people = [_route(hub, rule, path, kind) for rule in RULES if rule.page for path, kind in _paths(rule.path)]
     routes = [*machines, *lost, *people]
     return Front(Starlette(routes=routes, exception_handlers={404: _no_route, 405: _no_route}), hub)

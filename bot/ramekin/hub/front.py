@@ -18,10 +18,12 @@ from ramekin.hub.traffic import Request
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+Connection = tuple[object, object]
 Application = Callable[[Message, Receive, Send], Awaitable[None]]
 
 CONTROL: Final = ("/_faults", "/_log")
-_CONNECTIONS: Final[dict[tuple[str, int], asyncio.Transport]] = {}
+#: By client and server address: two Hubs in one process may see the same client port.
+_CONNECTIONS: Final[dict[Connection, asyncio.Transport]] = {}
 
 
 class Protocol(H11Protocol):
@@ -30,13 +32,11 @@ class Protocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Remember the connection by the client's address."""
         super().connection_made(transport)
-        if self.client:
-            _CONNECTIONS[self.client] = transport
+        _CONNECTIONS[self.client, self.server] = transport
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget it."""
-        if self.client:
-            _CONNECTIONS.pop(self.client, None)
+        _CONNECTIONS.pop((self.client, self.server), None)
         super().connection_lost(exc)
 
 
@@ -94,22 +94,22 @@ class Front:
                 self._hub.log.add(self._logged(exchange))
 
     async def _exchange(self, exchange: _Exchange, scope: Message, receive: Receive, send: Send) -> None:
-        client = scope.get("client")
+        ends = (scope["client"], scope["server"])
         for fault in exchange.faults:
             if fault.kind == "delay":
                 await asyncio.sleep(fault.seconds)
         if exchange.fault("drop-before"):
-            await _cut(client, receive, at_once=True)
+            await _cut(ends, receive)
             return
-        sending = self._sending(exchange, client, send)
+        sending = self._sending(exchange, ends, send)
         receiving = _receiving(exchange, receive)
-        early = self._early(exchange, client)
+        early = self._early(exchange, scope["client"])
         if early is not None:
             await early(scope, receiving, sending)
             return
         await self._inner(scope, receiving, sending)
         if exchange.fault("drop-after"):
-            await _cut(client, receive, at_once=True)
+            await _cut(ends, receive)
 
     def _early(self, exchange: _Exchange, client: tuple[str, int] | None) -> Response | None:
         """An answer without handling: a planned one, or too many requests."""
@@ -124,7 +124,7 @@ class Front:
             return refusal(Refusal(429, "We had to rate limit you.", headers=allowance.headers))
         return None
 
-    def _sending(self, exchange: _Exchange, client: tuple[str, int] | None, send: Send) -> Send:
+    def _sending(self, exchange: _Exchange, ends: Connection, send: Send) -> Send:
         lost, short, flip = (exchange.fault(kind) for kind in ("drop-after", "truncate", "flip"))
 
         async def sending(message: Message) -> None:
@@ -144,8 +144,8 @@ class Front:
                 exchange.cut = True
             exchange.sent += len(body)
             await send({**message, "body": body, "more_body": exchange.cut or message.get("more_body", False)})
-            if exchange.cut and client in _CONNECTIONS:
-                _CONNECTIONS[client].close()  # once what was written so far is out
+            if exchange.cut and ends in _CONNECTIONS:
+                _CONNECTIONS[ends].close()  # once what was written so far is out
 
         return sending
 
@@ -178,11 +178,10 @@ def _receiving(exchange: _Exchange, receive: Receive) -> Receive:
     return receiving
 
 
-async def _cut(client: tuple[str, int] | None, receive: Receive, *, at_once: bool) -> None:
+async def _cut(ends: Connection, receive: Receive) -> None:
     """Close the connection and wait until the server has noticed, so that it does not answer after all."""
-    if client not in _CONNECTIONS:
+    if ends not in _CONNECTIONS:
         return
-    transport = _CONNECTIONS[client]
-    transport.abort() if at_once else transport.close()
+    _CONNECTIONS[ends].abort()
     while (await receive())["type"] != "http.disconnect":
         pass

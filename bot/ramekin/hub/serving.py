@@ -143,6 +143,7 @@ def make_server(parts: Parts) -> uvicorn.Server:
         http=Protocol,
         ws="none",
         lifespan="off",
+        log_config=None,
         log_level="warning",
         access_log=False,
         server_header=False,
