@@ -74,7 +74,7 @@ def run_demo(directory: Path, terminal: Terminal, *, serve: bool = False) -> Sho
         steps.ramekin("check", "merge.yaml")
         steps.ramekin("lock", "merge.yaml", "--upgrade")
         second = steps.publish()
-        shown = _shown(directory, hub.url, (first, second), time.monotonic() - started)
+        shown = _shown(directory, hub.browse(f"/{_OUTPUT}"), (first, second), time.monotonic() - started)
         if serve:
             terminal.result(shown.text, shown.data)
             _wait(terminal)
@@ -154,13 +154,13 @@ class _Steps:
         return done.stdout
 
 
-def _shown(directory: Path, url: str, runs: tuple[dict[str, Any], ...], seconds: float) -> Shown:
+def _shown(directory: Path, page: str, runs: tuple[dict[str, Any], ...], seconds: float) -> Shown:
     agent = directory / "agent"
     again = f"ramekin demo --dir {directory} --serve"
     data: dict[str, Any] = {
         "card": str(agent / "README.md"),
         "plots": [str(plot) for plot in sorted((agent / "ramekin" / "plots").glob("*.svg"))],
-        "page": f"{url}/{_OUTPUT}",
+        "page": page,
         "commits": [run["commit"] for run in runs],
         "seconds": round(seconds, 1),
     }
