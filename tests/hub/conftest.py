@@ -1,4 +1,4 @@
-"""A Hub per test; client processes that talk to it are in `drive`."""
+"""A Hub per test; client processes that talk to it are in `hub_drive`."""
 
 from collections.abc import Iterator
 from pathlib import Path

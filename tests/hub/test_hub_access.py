@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from drive import Steps, drive
+from hub_drive import Steps, drive
 
 from ramekin.hub import Scope, User, serve
 

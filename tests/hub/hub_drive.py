@@ -1,6 +1,6 @@
 """Client processes: the unmodified Hub client called step by step, and what came of each step as JSON.
 
-python drive.py SCENARIO FACTS      # with the environment of `Hub.env`
+python hub_drive.py SCENARIO FACTS      # with the environment of `Hub.env`
 """
 
 import importlib

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from drive import drive
+from hub_drive import drive
 
 from ramekin.hub import Hub, Options, serve
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from drive import drive
+from hub_drive import drive
 
 from ramekin.hub import Hub
 

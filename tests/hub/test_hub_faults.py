@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from drive import Steps, drive
+from hub_drive import Steps, drive
 
 from ramekin.hub import Fault, Hub, Options, RateLimit, serve
 from ramekin.hub.faults import FaultPlan

@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 from typing import Any
 
 import pytest
-from sample import fill
+from hub_sample import fill
 
 from ramekin.hub import Hub, serve
 from ramekin.hub.rendering import Place, render_differences, render_markdown, render_source
