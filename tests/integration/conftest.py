@@ -50,7 +50,9 @@ class World:
     @property
     def environment(self) -> dict[str, str]:
         env = self.hub.env(self.directory / "home") | {"RAMEKIN_RETRY_WAIT": "0.01"} | self.extra
-        return {name: value for name, value in env.items() if name not in {"CI", "GITHUB_ACTIONS"} or name in self.extra}
+        return {
+            name: value for name, value in env.items() if name not in {"CI", "GITHUB_ACTIONS"} or name in self.extra
+        }
 
     def command(self, *arguments: str) -> list[str]:
         return [sys.executable, "-m", "ramekin", *arguments]

@@ -77,7 +77,13 @@ def test_the_published_files_and_their_report(world: World) -> None:
     named = set(report["output"]["files"])
     assert local - named == {"README.md", "ramekin/report.json", "ramekin/plots/overlap.svg"}
     base = family_files("base")
-    for name in ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+    for name in (
+        "config.json",
+        "generation_config.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "chat_template.jinja",
+    ):
         assert (out / name).read_bytes() == base[name]
     # The report on the Hub does not know its own commit; all else is as in the local copy.
     remote = json.loads(Path(api.hf_hub_download("demo/agent", "ramekin/report.json", cache_dir=out / "c")).read_text())

@@ -11,7 +11,7 @@ from ramekin.lock.model import CardFacts
 
 CARD_LIMIT: Final = 1 << 20
 """Bytes of a card that are looked at."""
-_FRONT_MATTER: Final = re.compile(r"\A\ufeff?---[ \t]*\r?\n(.*?)^---[ \t]*$", re.DOTALL | re.MULTILINE)
+_FRONT_MATTER: Final = re.compile(r"\A\ufeff?---[ \t]*\r?\n(.*?)^---[ \t]*\r?$", re.DOTALL | re.MULTILINE)
 _WORD: Final = re.compile(r"[A-Za-z0-9][\w.+-]{0,99}", re.ASCII)
 _REPO: Final = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[\w.-]{1,96}", re.ASCII)
 _LINK: Final = re.compile(r"https://[^\s<>\"'`]{1,400}|LICENSE")

@@ -1,0 +1,99 @@
+"""What the key depends on, and what it does not."""
+
+import pytest
+
+from ramekin.lock.file import lock_path, read_lock, write_lock
+from ramekin.lock.key import fits, merge_key, sources_fit
+from ramekin.lock.model import CardFacts, Lock, PinnedFile, PinnedSource
+from ramekin.manifest.model import Manifest
+from ramekin.methods.base import SEMANTICS
+
+
+def manifest(**changes: object) -> Manifest:
+    data: dict[str, object] = {
+        "version": 1,
+        "base": "org/base",
+        "experts": {"a": "org/a", "b": "org/b@v1"},
+        "method": {"name": "ram+"},
+        "output": {"repo": "org/out"},
+    }
+    return Manifest.model_validate(data | changes)
+
+
+def source(name: str, digit: str = "1", requested: str | None = None, **changes: object) -> PinnedSource:
+    files = {
+        "model.safetensors": PinnedFile(size=8, sha256=digit * 64),
+        "config.json": PinnedFile(size=2, blob="2" * 40),
+    }
+    pinned = PinnedSource(source=f"org/{name}", kind="hub", requested=requested, commit="3" * 40, files=files)
+    return pinned.model_copy(update=changes)
+
+
+def lock(made: Manifest) -> Lock:
+    base, experts = source("base"), {"a": source("a", "4"), "b": source("b", "5", "v1")}
+    return Lock(key=merge_key(made, base, experts), semantics=SEMANTICS, base=base, experts=experts)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"method": {"name": "ram"}},
+        {"method": {"name": "ram+", "r": 0.2}},
+        {"output": {"repo": "org/elsewhere"}},
+        {"output": {"repo": "org/out", "dtype": "float32"}},
+        {"output": {"repo": "org/out", "shard_size": "1GB"}},
+        {"experts": {"b": "org/b@v1", "a": "org/a"}},
+        {"experts": {"c": "org/a", "b": "org/b@v1"}},
+    ],
+)
+def test_what_is_merged_changes_the_key(changes: dict[str, object]) -> None:
+    made = lock(manifest())
+    other = manifest(**changes)
+    experts = {name: made.experts.get(name, made.experts["a"]) for name in other.experts}
+    assert merge_key(other, made.base, experts) != made.key
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"card": {"title": "Another title", "license": "mit"}},
+        {"method": {"name": "ram+", "alpha": 2.0}},
+    ],
+)
+def test_card_texts_and_spelled_out_defaults_do_not(changes: dict[str, object]) -> None:
+    made = lock(manifest())
+    assert merge_key(manifest(**changes), made.base, made.experts) == made.key
+    assert fits(made, manifest(**changes))
+
+
+def test_weights_count_and_commits_do_not() -> None:
+    made = lock(manifest())
+    moved = {"a": source("a", "4", commit="9" * 40, card=CardFacts(license="mit")), "b": made.experts["b"]}
+    assert merge_key(manifest(), made.base, moved) == made.key
+    trained = {"a": source("a", "6"), "b": made.experts["b"]}
+    assert merge_key(manifest(), made.base, trained) != made.key
+
+
+def test_a_lock_for_other_sources_or_revisions_does_not_fit() -> None:
+    made = lock(manifest())
+    assert fits(made, manifest())
+    assert not sources_fit(made, manifest(experts={"a": "org/a", "b": "org/b@v2"}))
+    assert not sources_fit(made, manifest(base="org/other"))
+    # Other parameters fit the sources, but the key is another.
+    assert sources_fit(made, manifest(method={"name": "ram"}))
+    assert not fits(made, manifest(method={"name": "ram"}))
+
+
+def test_a_renamed_repository_is_known_by_the_name_in_the_manifest() -> None:
+    renamed = lock(manifest()).model_copy(update={"base": source("new-name", named="org/base")})
+    assert sources_fit(renamed, manifest())
+
+
+def test_a_lock_comes_back_as_it_was_written(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    made = lock(manifest())
+    path = lock_path(tmp_path / "merge.yaml")
+    assert read_lock(path) is None
+    write_lock(path, made)
+    assert read_lock(path) == made
+    assert path.name == "merge.lock"
+    assert list(read_lock(path).experts) == ["a", "b"]  # type: ignore[union-attr]

@@ -1,0 +1,58 @@
+"""The environment, and that tokens do not show."""
+
+import traceback
+
+from ramekin.environment import Environment, Secret, withdraw_tokens
+
+TOKEN = "hf_" + "a" * 30
+
+
+def test_a_secret_never_shows_by_itself() -> None:
+    secret = Secret(TOKEN)
+    environment = Environment.read({"HF_TOKEN": TOKEN})
+    assert environment.token == secret
+    assert environment.token.reveal() == TOKEN
+    for text in (repr(secret), str(secret), f"{secret}", f"{environment!r}", f"{environment}", "%s" % secret):
+        assert TOKEN not in text
+    try:
+        raise ValueError(environment)
+    except ValueError as error:
+        assert TOKEN not in "".join(traceback.format_exception(error))
+
+
+def test_tokens_are_taken_out() -> None:
+    variables = {"HF_TOKEN": TOKEN, "HUGGING_FACE_HUB_TOKEN": TOKEN, "HOME": "/home/me"}
+    withdraw_tokens(variables)
+    assert variables == {"HOME": "/home/me"}
+
+
+def test_trusted_publishing_comes_before_a_token() -> None:
+    assert Environment.read({"HF_TOKEN": TOKEN, "HF_OIDC_RESOURCE": "org/model"}).token is None
+
+
+def test_values_mean_what_they_mean_elsewhere() -> None:
+    plain = Environment.read({})
+    assert plain.endpoint == "https://huggingface.co"
+    assert not (plain.offline or plain.ci or plain.github_actions)
+    assert plain.color
+    told = Environment.read(
+        {
+            "HF_ENDPOINT": "http://127.0.0.1:1/",
+            "HF_HOME": "/data/hf",
+            "HF_HUB_OFFLINE": "1",
+            "CI": "true",
+            "GITHUB_ACTIONS": "true",
+            "NO_COLOR": "1",
+            "HUGGING_FACE_HUB_TOKEN": f" {TOKEN}\n",
+        }
+    )
+    assert told.endpoint == "http://127.0.0.1:1"
+    assert str(told.state) == "/data/hf/ramekin"
+    assert told.offline
+    assert told.ci
+    assert told.github_actions
+    assert not told.color
+    assert told.token is not None
+    assert told.token.reveal() == TOKEN
+    assert Environment.read({"XDG_CACHE_HOME": "/c"}).home.parts == ("/", "c", "huggingface")
+    assert not Environment.read({"CI": "false"}).ci
