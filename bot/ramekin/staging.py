@@ -104,7 +104,7 @@ def workplace(directory: Path) -> Iterator[Path]:
 
 def clear_workplace(directory: Path) -> None:
     """Remove what a run left that was killed after it had published, unless somebody is at work there."""
-    if directory.is_dir():
+    if directory.parent.is_dir():
         with _alone(directory) as alone:
             if alone:
                 _remove(directory)
