@@ -39,5 +39,8 @@ def plan(
     prepared = prepare(bench, request)
     if form == "json":
         bench.terminal.json_output = True
-    bench.terminal.result(render_plan(prepared.plan, form, endpoint=bench.environment.endpoint), prepared.plan.model_dump(mode="json", by_alias=True))
+    bench.terminal.result(
+        render_plan(prepared.plan, form, endpoint=bench.environment.endpoint),
+        prepared.plan.model_dump(mode="json", by_alias=True),
+    )
     prepared.check()

@@ -28,5 +28,4 @@ def demo(bench: Workbench, directory: Path, *, serve: bool) -> None:
     """Train nothing, download nothing: make a tiny family of models, merge and publish it on an embedded Hub."""
     from ramekin.demo import run_demo
 
-    shown = run_demo(directory, bench.terminal, serve=serve)
-    bench.terminal.result(shown.text, shown.data)
+    run_demo(directory, bench.terminal, serve=serve)

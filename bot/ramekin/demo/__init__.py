@@ -5,11 +5,11 @@ import shutil
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ramekin.demo.family import Size, base_weights, checkpoint_files, trained_weights
+from ramekin.demo.page import standalone
 from ramekin.errors import InternalError, UsageError
 from ramekin.terminal import Terminal
 
@@ -38,16 +38,8 @@ card:
 """
 
 
-@dataclass(frozen=True)
-class Shown:
-    """What the demonstration leaves behind, as text and as data."""
-
-    text: str
-    data: dict[str, Any]
-
-
-def run_demo(directory: Path, terminal: Terminal, *, serve: bool = False) -> Shown:
-    """Run the demonstration in a directory, which is made anew.
+def run_demo(directory: Path, terminal: Terminal, *, serve: bool = False) -> None:
+    """Run the demonstration in a directory, which is made anew, and tell where everything is.
 
     Raises:
         UsageError: The directory holds something else, or the extra `demo` is not installed.
@@ -74,11 +66,12 @@ def run_demo(directory: Path, terminal: Terminal, *, serve: bool = False) -> Sho
         steps.ramekin("check", "merge.yaml")
         steps.ramekin("lock", "merge.yaml", "--upgrade")
         second = steps.publish()
-        shown = _shown(directory, hub.browse(f"/{_OUTPUT}"), (first, second), time.monotonic() - started)
+        page = hub.browse(f"/{_OUTPUT}")
+        (directory / "page.html").write_text(standalone(page))
+        around = page if serve else f"ramekin demo --dir {directory} --serve"
+        _tell(terminal, directory, [first["commit"], second["commit"]], time.monotonic() - started, around)
         if serve:
-            terminal.result(shown.text, shown.data)
             _wait(terminal)
-    return shown
 
 
 def _make_room(directory: Path) -> None:
@@ -154,25 +147,26 @@ class _Steps:
         return done.stdout
 
 
-def _shown(directory: Path, page: str, runs: tuple[dict[str, Any], ...], seconds: float) -> Shown:
+def _tell(terminal: Terminal, directory: Path, commits: list[str], seconds: float, around: str) -> None:
     agent = directory / "agent"
-    again = f"ramekin demo --dir {directory} --serve"
-    data: dict[str, Any] = {
+    plots = [str(plot) for plot in sorted((agent / "ramekin" / "plots").glob("*.svg"))]
+    data = {
         "card": str(agent / "README.md"),
-        "plots": [str(plot) for plot in sorted((agent / "ramekin" / "plots").glob("*.svg"))],
-        "page": page,
-        "commits": [run["commit"] for run in runs],
+        "plots": plots,
+        "page": str(directory / "page.html"),
+        "repo": _OUTPUT,
+        "commits": commits,
         "seconds": round(seconds, 1),
     }
     lines = [
         f"\nDone in {seconds:.0f} s: two merges, two commits, each derived from pinned weights.",
         f"  card    {data['card']}",
-        *(f"  plot    {plot}" for plot in data["plots"]),
-        f"  commit  {runs[-1]['url']}",
+        *(f"  plot    {plot}" for plot in plots),
         f"  page    {data['page']}",
-        f"          (there while the Hub runs: {again})",
+        f"  commit  {commits[-1]} of {_OUTPUT}",
+        f"  To look around on the Hub itself: {around}",
     ]
-    return Shown("\n".join(lines), data)
+    terminal.result("\n".join(lines), data)
 
 
 def _wait(terminal: Terminal) -> None:
