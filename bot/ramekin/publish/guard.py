@@ -28,7 +28,7 @@ def objections(
 ) -> tuple[Problem, ...]:
     """Every reason not to publish there; none if it may go ahead."""
     return (
-        *_about_the_repository(manifest, standing, allowed),
+        *_about_the_repository(manifest, lock, standing, allowed),
         *_about_visibility(manifest, lock, standing, licence, allowed),
     )
 
@@ -38,15 +38,18 @@ def inherited(manifest: Manifest, lock: Lock) -> Inheritance:
     return inherit([Claim.of(role, pinned) for role, pinned in lock.sources.items()], manifest.card.license)
 
 
-def _about_the_repository(manifest: Manifest, standing: Standing, allowed: Permissions) -> Iterable[Problem]:
+def _about_the_repository(
+    manifest: Manifest, lock: Lock, standing: Standing, allowed: Permissions
+) -> Iterable[Problem]:
     repo = standing.target.repo
     if standing.target.state == "foreign" and not allowed.adopt:
         yield Problem(
             f"{repo}: was not made by ramekin and holds {len(standing.files)} files",
             "name another repository in output.repo, or say --adopt to replace its content in a new commit",
         )
-    sources = {str(source) for source in manifest.sources.values()}
-    if {repo, manifest.output.repo} & sources:
+    # By the names that the manifest has for them and those that the Hub has; to the Hub, upper case is lower case.
+    sources = {*map(str, manifest.sources.values()), *(pinned.source for pinned in lock.sources.values())}
+    if {repo.casefold(), manifest.output.repo.casefold()} & {source.casefold() for source in sources}:
         yield Problem(f"{repo}: is one of the sources", "name another repository in output.repo")
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from itertools import accumulate
 from typing import Final
 
 from ruamel.yaml import YAML
@@ -16,6 +17,9 @@ _WORD: Final = re.compile(r"[A-Za-z0-9][\w.+-]{0,99}", re.ASCII)
 _REPO: Final = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[\w.-]{1,96}", re.ASCII)
 _LINK: Final = re.compile(r"https://[^\s<>\"'`]{1,400}|LICENSE")
 _MOST: Final = 64
+_DEEPER: Final = {"[": 1, "{": 1, "]": -1, "}": -1}
+_DEEPEST: Final = 50
+"""Most brackets that may be open at once: the reader of YAML takes seconds for thousands of them."""
 
 
 def declared_in(card: bytes | None) -> tuple[CardFacts, tuple[str, ...]]:
@@ -42,6 +46,8 @@ def _front_matter(card: bytes) -> dict[object, object]:
     match = _FRONT_MATTER.match(card[:CARD_LIMIT].decode("utf-8", "replace"))
     # Aliases are how a small file becomes a huge one, and no card needs them.
     if match is None or len(match[1]) > 1 << 16 or re.search(r"(^|[\s\[,{:-])[&*][A-Za-z0-9]", match[1]):
+        return {}
+    if max(accumulate(_DEEPER.get(char, 0) for char in match[1]), default=0) > _DEEPEST:
         return {}
     try:
         front = YAML(typ="safe", pure=True).load(match[1])

@@ -1,6 +1,7 @@
 """Local directories."""
 
 import hashlib
+import os
 from pathlib import Path
 
 from ramekin.checkpoint.selection import files_to_read
@@ -19,7 +20,8 @@ class LocalSource:
 
     def __init__(self, reference: Reference, root: Path, digests: DigestMemory, progress: Progress) -> None:
         self._name = str(reference)
-        self.directory = (root / Path(self._name).expanduser()).resolve()
+        # Not pathlib's expanduser and resolve: both raise for a user, or a link, that leads nowhere.
+        self.directory = Path(os.path.abspath(root / os.path.expanduser(self._name)))  # noqa: PTH100, PTH111
         self._digests = digests
         self._progress = progress
 
