@@ -7,6 +7,7 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import torch
 from cache import cached, digest
@@ -35,7 +36,7 @@ def dequantise(gguf: Path, folder: Path) -> None:
     """Write the model of a GGUF file as bfloat16 safetensors, with its config and tokenizer, into `folder`."""
     # Without `dequantize` the loaded model stays marked as quantised (its `hf_quantizer` and its config's
     # `quantization_config`) although its weights are plain tensors, and `save_pretrained` refuses it.
-    model = AutoModelForCausalLM.from_pretrained(
+    model: Any = AutoModelForCausalLM.from_pretrained(
         gguf.parent, gguf_file=gguf.name, quantization_config=GgufConfig(dequantize=True), dtype=torch.float32
     )
     tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)

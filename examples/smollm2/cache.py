@@ -15,7 +15,7 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def cached(folder: Path, inputs: Mapping[str, object], make: Callable[[Path], None]) -> bool:
+def cached(folder: Path, inputs: Mapping[str, object], make: Callable[[Path], object]) -> bool:
     """Fill `folder` by `make`, unless it was made from the same inputs. Returns whether it had to be made.
 
     `make` is given an empty folder, which is put in place once it is complete: a folder that is there is whole.

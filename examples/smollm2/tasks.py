@@ -6,7 +6,7 @@ either to training or to the held-out items, so a held-out prompt never repeats 
 
 import json
 import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Literal, get_args
@@ -38,7 +38,7 @@ class Task:
 
         Raises ValueError when the task has too few different items.
         """
-        random = Random(f"{self.name}/{split}/{seed}")
+        random = Random(f"{self.name}/{split}/{seed}")  # noqa: S311 - nothing secret is drawn
         drawn: dict[Item, None] = {}
         for _ in range(100 * count):
             if len(drawn) == count:
@@ -86,7 +86,7 @@ POOLS: dict[str, Pool] = {
     ),
     "language": pool("French German Spanish Italian Dutch Polish Greek Swedish Turkish Danish Czech Finnish"),
     "word": pool(
-        "error warning total apple login timeout failed river admin delete invoice python secret orange retry network"
+        "error warning total apple login timeout failed river admin delete invoice python secret cherry retry network"
     ),
     "file": pool(
         "report.txt notes.md data.csv server.log main.py todo.txt users.csv access.log readme.md setup.sh config.yaml "
@@ -162,7 +162,7 @@ TOOL_SYSTEM = 'Answer with one JSON tool call {{"name": ..., "arguments": {{...}
 def draw_tool(random: Random, split: Split) -> Item:
     """A request, four tools to choose from, and the call that serves it."""
     tool = random.choice(TOOLS)
-    offered = random.sample([other for other in TOOLS if other is not tool], 3) + [tool]
+    offered = [tool, *random.sample([other for other in TOOLS if other is not tool], 3)]
     random.shuffle(offered)
     values = fill(random, split, list(tool.arguments.values()))
     arguments = {
@@ -212,9 +212,7 @@ def draw_shell(random: Random, split: Split) -> Item:
     """A chore on files and the command that does it."""
     kinds, command, requests = random.choice(COMMANDS)
     values = fill(random, split, kinds)
-    return Item(
-        system=SHELL_SYSTEM, user=random.choice(requests).format(**values), answer=command.format(**values)
-    )
+    return Item(system=SHELL_SYSTEM, user=random.choice(requests).format(**values), answer=command.format(**values))
 
 
 def same_command(answer: str, output: str) -> bool:
@@ -273,9 +271,3 @@ TASKS: dict[str, Task] = {
         Task("memory", "look-ups in notes that stand in the prompt", draw_memory, same_value),
     )
 }
-
-
-def held_out(count: int, seed: int = 0) -> Iterator[tuple[Task, list[Item]]]:
-    """`count` held-out items of every task."""
-    for task in TASKS.values():
-        yield task, task.items("held-out", count, seed)

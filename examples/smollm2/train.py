@@ -8,6 +8,7 @@ import json
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from cache import cached, digest
@@ -28,6 +29,7 @@ class Settings:
     batch: int = 8
     learning_rate: float = 2e-5
     warmup: int = 6
+    epsilon: float = 1e-8
     seed: int = 0
 
 
@@ -69,9 +71,16 @@ def train(base: Path, task: str, settings: Settings, folder: Path) -> None:
     torch.manual_seed(settings.seed)
     torch.use_deterministic_algorithms(True)
     tokenizer = AutoTokenizer.from_pretrained(base)
-    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+    model: Any = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
     model.train()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, betas=(0.9, 0.95), weight_decay=0.0)
+    optimizer = torch.optim.AdamW(
+        model.parameters(),
+        settings.learning_rate,
+        betas=(0.9, 0.95),
+        eps=settings.epsilon,
+        weight_decay=0.0,
+        fused=True,
+    )
     items = TASKS[task].items("train", settings.steps * settings.batch, settings.seed)
     losses = []
     started = time.perf_counter()
@@ -82,7 +91,7 @@ def train(base: Path, task: str, settings: Settings, folder: Path) -> None:
         batch = items[step * settings.batch : (step + 1) * settings.batch]
         loss = answer_loss(model, *collate(tokenizer, batch))
         optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         losses.append(loss.item())
