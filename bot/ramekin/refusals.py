@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from json import JSONDecodeError
 from typing import Final, NoReturn
 
 from huggingface_hub.errors import (
@@ -10,6 +11,7 @@ from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
     LocalEntryNotFoundError,
+    LocalTokenNotFoundError,
     OfflineModeIsEnabled,
     OIDCError,
     RemoteEntryNotFoundError,
@@ -23,7 +25,10 @@ from ramekin.text import printable
 TransportError: Final[type[Exception]] = HfHubHTTPError.__mro__[1]
 """The HTTP library's own base class: the Hub's client has changed libraries before, so it is not named here."""
 
-HUB_ERRORS: Final = (TransportError, OSError, ValueError, OIDCError)
+NONSENSE: Final = (JSONDecodeError, LookupError, TypeError, AttributeError)
+"""What the client trips over when the answer is not a Hub's: the log-in page of a network, another service."""
+
+HUB_ERRORS: Final = (TransportError, OSError, ValueError, OIDCError, *NONSENSE)
 """Everything that a call to the Hub may raise and a user can do something about."""
 
 BUSY: Final = frozenset({408, 429, 500, 502, 503, 504})
@@ -84,6 +89,9 @@ def refuse(subject: str, revision: str | None, error: Exception) -> NoReturn:
             hint = "check HF_TOKEN" if error.response.status_code in {401, 403} else "try again later"
         case TransportError() | ConnectionError() | TimeoutError():
             what, hint = f"the network gave up ({printable(str(error))})", "check the connection and HF_ENDPOINT"
+        case JSONDecodeError() | LookupError() | TypeError() | AttributeError():
+            what = f"the answer is not one that a Hub gives ({type(error).__name__}: {printable(str(error))})"
+            hint = "check HF_ENDPOINT, and whether this network wants a log-in first"
         case _:
             what, hint = printable(str(error)), "check the name, and that it is written as `namespace/name`"
     raise SourceError(f"{printable(subject)}{printable(at)}: {what}", hint) from error
@@ -95,6 +103,8 @@ def refuse_write(repo: str, action: str, error: Exception, hint: str | None = No
     match error:
         case OfflineModeIsEnabled():
             why, hint = "HF_HUB_OFFLINE is set", "unset HF_HUB_OFFLINE"
+        case LocalTokenNotFoundError():
+            why, hint = "there is no token", "set HF_TOKEN to a token that may write there"
         case RepositoryNotFoundError():
             why, hint = "it does not exist, or this token may not see it", "create it, or check HF_TOKEN"
         case HfHubHTTPError():
@@ -102,6 +112,9 @@ def refuse_write(repo: str, action: str, error: Exception, hint: str | None = No
             why = f"the Hub answered {code} ({printable(error.server_message or 'no reason')})"
             if code in {401, 403}:
                 hint = "set HF_TOKEN to a token that may write there"
+        case JSONDecodeError() | LookupError() | TypeError() | AttributeError():
+            why = f"the answer is not one that a Hub gives ({type(error).__name__}: {printable(str(error))})"
+            hint = "check HF_ENDPOINT, and look at the repository before trying again"
         case _:
             why = printable(str(error))
     raise PublishError(f"{printable(repo)}: could not {action}: {why}", hint) from error

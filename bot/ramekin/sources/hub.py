@@ -2,9 +2,11 @@
 
 from typing import Final
 
+from pydantic import ValidationError
+
 from ramekin.checkpoint.selection import files_to_read
-from ramekin.client import HubClient
-from ramekin.errors import SourceError
+from ramekin.client import HubClient, RepoEntry
+from ramekin.errors import DamagedError, SourceError
 from ramekin.lock.model import CardFacts, PinnedFile, PinnedSource
 from ramekin.manifest.model import Source as Reference
 from ramekin.sources.base import ReadRange, Role
@@ -29,6 +31,7 @@ class HubSource:
         Raises:
             SourceError: The repository is absent, gated or private without access, or the Hub is not to be reached.
             IncompatibleError: It holds no weights that can be merged.
+            DamagedError: What the Hub says of it cannot be.
         """
         state = self._client.state(self._repo, self._revision)
         if state is None:
@@ -37,22 +40,27 @@ class HubSource:
                 "check the name; for a private repository set HF_TOKEN",
             )
         entries = {entry.path: entry for entry in self._client.entries(state.repo, state.commit)}
-        files = {}
-        for name in files_to_read(entries, role, source=state.repo):
-            entry = entries[name]
-            files[name] = PinnedFile(size=entry.size, sha256=entry.sha256, blob=entry.blob)
+        names = files_to_read(entries, role, source=state.repo)
         # A gated repository shows its file list to everyone: find out now, not after the other experts are here.
-        self._client.read(state.repo, state.commit, next(iter(files)), 0, 1)
-        return PinnedSource(
-            source=state.repo,
-            named=None if state.repo == self._repo else self._repo,
-            kind="hub",
-            requested=self._revision,
-            commit=state.commit,
-            private=state.private,
-            card=self._card(state.repo, state.commit, has_card="README.md" in entries),
-            files=files,
-        )
+        self._client.read(state.repo, state.commit, names[0], 0, 1)
+        card = self._card(state.repo, state.commit, has_card="README.md" in entries)
+        try:
+            files = {name: _pinned(entries[name]) for name in names}
+            return PinnedSource(
+                source=state.repo,
+                named=None if state.repo == self._repo else self._repo,
+                kind="hub",
+                requested=self._revision,
+                commit=state.commit,
+                private=state.private,
+                card=card,
+                files=files,
+            )
+        except ValidationError as error:
+            what = printable(error.errors()[0]["msg"], 200)
+            raise DamagedError(
+                f"{printable(self._repo)}: the Hub says of it what cannot be: {what}", "check HF_ENDPOINT"
+            ) from error
 
     def reader(self, pinned: PinnedSource) -> ReadRange:
         """A reader of the pinned commit; every call is one range request."""
@@ -81,3 +89,7 @@ class HubSource:
             return None, ()
         facts, further = declared_in(card)
         return facts.license, further
+
+
+def _pinned(entry: RepoEntry) -> PinnedFile:
+    return PinnedFile(size=entry.size, sha256=entry.sha256, blob=entry.blob)
