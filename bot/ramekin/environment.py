@@ -1,12 +1,20 @@
 """The process environment, read here and nowhere else."""
 
+import math
 import os
+import re
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
+
+from ramekin.errors import Problem, UsageError
+from ramekin.text import printable
 
 _TOKEN_VARIABLES: Final = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
+_TOKEN: Final = re.compile(r"[!-~]+")
+_LONGEST_WAIT: Final = 600
 _TRUE: Final = frozenset({"1", "on", "yes", "true"})
 
 
@@ -36,6 +44,7 @@ class Environment:
         ci: A continuous-integration job: a checkout is left as it was.
         github_actions: Running as a step of GitHub Actions.
         color: Whether colour may be used at all.
+        client_talks: The Hub's client was told by `HF_HUB_VERBOSITY` or `HF_DEBUG` how much to log.
         retry_wait: Seconds before the first repetition of a call that failed; doubled each time.
     """
 
@@ -46,6 +55,7 @@ class Environment:
     ci: bool
     github_actions: bool
     color: bool
+    client_talks: bool = False
     retry_wait: float = 1.0
 
     @property
@@ -68,8 +78,30 @@ class Environment:
             ci=_truth(env.get("CI")),
             github_actions=_truth(env.get("GITHUB_ACTIONS")),
             color=not env.get("NO_COLOR"),
-            retry_wait=float(env.get("RAMEKIN_RETRY_WAIT") or 1.0),
+            client_talks=bool(env.get("HF_HUB_VERBOSITY") or env.get("HF_DEBUG")),
+            retry_wait=_seconds(env.get("RAMEKIN_RETRY_WAIT") or "1"),
         )
+
+    def check(self) -> None:
+        """Refuse what no command can work with.
+
+        Raises:
+            UsageError: A variable has a value that it cannot have; with every such variable.
+        """
+        problems = []
+        if not _is_address(self.endpoint):
+            # Not shown: an address may hold a password.
+            problems.append(Problem("HF_ENDPOINT is no address of a server", "write it as `https://host`, or unset it"))
+        if self.token and not _TOKEN.fullmatch(self.token.reveal()):
+            problems.append(Problem("the token has characters that no token has", "copy it again into HF_TOKEN"))
+        if self.home.is_file():
+            what = f"HF_HOME is `{printable(self.home, 200)}`, which is a file"
+            problems.append(Problem(what, "name a directory, or unset it"))
+        if not 0 <= self.retry_wait <= _LONGEST_WAIT:
+            what = f"RAMEKIN_RETRY_WAIT is no number of seconds from 0 to {_LONGEST_WAIT}"
+            problems.append(Problem(what, "write such as `0.5`, or unset it"))
+        if problems:
+            raise UsageError(problems=problems)
 
 
 def withdraw_tokens(variables: MutableMapping[str, str] | None = None) -> None:
@@ -81,3 +113,19 @@ def withdraw_tokens(variables: MutableMapping[str, str] | None = None) -> None:
 
 def _truth(value: str | None) -> bool:
     return (value or "").strip().lower() in _TRUE
+
+
+def _seconds(value: str) -> float:
+    """A number of seconds; not a number where it is none, which `Environment.check` refuses."""
+    try:
+        return float(value)
+    except ValueError:
+        return math.nan
+
+
+def _is_address(value: str) -> bool:
+    try:
+        parts = urlsplit(value)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # such as a port that is no number
+        return False

@@ -23,7 +23,7 @@ from ramekin.publish.standing import Standing, look_at, unseen
 from ramekin.report import REPORT_NAME, Report, read_report
 from ramekin.room import check_room
 from ramekin.sources import Sources
-from ramekin.staging import clear_workplace, workplace
+from ramekin.staging import clear_workplace, finished, workplace
 from ramekin.workbench import Workbench
 
 
@@ -136,6 +136,8 @@ def merge_prepared(
     from ramekin.merge.merging import MergeJob, merge_into
 
     layout = prepared.made.mergeable()
+    if report := finished(out, prepared.lock.key, replace=replace):
+        return report
     if cost := prepared.plan.cost:
         needs = [(bench.environment.state, cost.download_bytes), (out.parent, cost.write_bytes)]
         check_room(needs, cost.memory_bytes)

@@ -1,5 +1,6 @@
 """What the Hub's client raises, turned into errors of our own, each with something to do about it."""
 
+import errno
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from ramekin.errors import PublishError, SourceError
+from ramekin.errors import PublishError, ResourceError, SourceError
 from ramekin.text import printable
 
 TransportError: Final[type[Exception]] = HfHubHTTPError.__mro__[1]
@@ -67,6 +68,7 @@ def asked_to_wait(error: Exception) -> float | None:
 
 def refuse(subject: str, revision: str | None, error: Exception) -> NoReturn:
     """Turn what reading from the Hub raised into a `SourceError`; raise on what is no error of the Hub's."""
+    _check_memory(error)
     at = f" at {revision}" if revision else ""
     match error:
         case OfflineModeIsEnabled():
@@ -90,7 +92,7 @@ def refuse(subject: str, revision: str | None, error: Exception) -> NoReturn:
         case TransportError() | ConnectionError() | TimeoutError():
             what, hint = f"the network gave up ({printable(str(error))})", "check the connection and HF_ENDPOINT"
         case JSONDecodeError() | LookupError() | TypeError() | AttributeError():
-            what = f"the answer is not one that a Hub gives ({type(error).__name__}: {printable(str(error))})"
+            what = f"the answer is not one that a Hub gives ({type(error).__name__})"
             hint = "check HF_ENDPOINT, and whether this network wants a log-in first"
         case _:
             what, hint = printable(str(error)), "check the name, and that it is written as `namespace/name`"
@@ -99,6 +101,7 @@ def refuse(subject: str, revision: str | None, error: Exception) -> NoReturn:
 
 def refuse_write(repo: str, action: str, error: Exception, hint: str | None = None) -> NoReturn:
     """Turn what writing to the Hub raised into a `PublishError`."""
+    _check_memory(error)
     hint = hint or "try again later; nothing was published"
     match error:
         case OfflineModeIsEnabled():
@@ -113,8 +116,14 @@ def refuse_write(repo: str, action: str, error: Exception, hint: str | None = No
             if code in {401, 403}:
                 hint = "set HF_TOKEN to a token that may write there"
         case JSONDecodeError() | LookupError() | TypeError() | AttributeError():
-            why = f"the answer is not one that a Hub gives ({type(error).__name__}: {printable(str(error))})"
+            why = f"the answer is not one that a Hub gives ({type(error).__name__})"
             hint = "check HF_ENDPOINT, and look at the repository before trying again"
         case _:
             why = printable(str(error))
     raise PublishError(f"{printable(repo)}: could not {action}: {why}", hint) from error
+
+
+def _check_memory(error: Exception) -> None:
+    """Raise on what is no fault of the Hub's."""
+    if isinstance(error, OSError) and error.errno == errno.ENOMEM:
+        raise ResourceError("there is not enough memory", "raise the limit, or use a larger machine") from error

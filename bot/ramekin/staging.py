@@ -16,8 +16,11 @@ from typing import Any, Final
 from ramekin.atomic import enough_disk, is_at, sync_directory, write_atomically
 from ramekin.errors import DamagedError, PublishError, RamekinError, UsageError
 from ramekin.report import REPORT_NAME, Report, read_report
+from ramekin.room import existing
+from ramekin.text import printable
 
 _JOURNAL: Final = "journal.json"
+_LONGEST_SUFFIX: Final = len("..discarded")
 
 
 class Staging:
@@ -167,8 +170,9 @@ def finished(out: Path, key: str, *, replace: bool = False) -> Report | None:
     """The report of `out` if it holds this merge already, None if it is free.
 
     Raises:
-        UsageError: Something else is there.
+        UsageError: Something else is there, or nothing can be.
     """
+    _check_place(out)
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return None
     if (out / REPORT_NAME).is_file():
@@ -181,3 +185,15 @@ def finished(out: Path, key: str, *, replace: bool = False) -> Report | None:
         if replace:
             return None
     raise UsageError(f"{out}: exists and holds something else", "choose another directory with --out, or remove it")
+
+
+def _check_place(out: Path) -> None:
+    """Refuse a directory that could not be made."""
+    try:
+        Path(f"{out.absolute()}{'x' * _LONGEST_SUFFIX}").exists()  # says whether our neighbours' names are too long
+        place = existing(out)
+        reason = "" if place.is_dir() or place == out.absolute() else f"{printable(place)} is not a directory"
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+    if reason:
+        raise UsageError(f"{printable(out)}: cannot be written: {reason}", "choose another directory with --out")

@@ -1,6 +1,7 @@
 """What people see: progress and messages on stderr, results on stdout, errors in two lines, and never a token."""
 
 import contextlib
+import errno
 import json
 import sys
 import traceback
@@ -8,14 +9,17 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
-from ramekin.errors import InternalError, Problem, RamekinError, UsageError
+from ramekin.errors import InternalError, Problem, RamekinError, ResourceError, UsageError
 from ramekin.progress import Bar
-from ramekin.text import harmless, printable
+from ramekin.text import CUT, harmless, printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
 
 _MOST_PROBLEMS: Final = 50
+_CUT_IN_JSON: Final = json.dumps(CUT)[1:-1]
+_LEAST_CUT: Final = 5
+"""Characters of a secret that say nothing, such as the beginning that all tokens have."""
 _LONGEST: Final = 600
 """Characters of a line of an error; every name in it is short already, but there may be many."""
 _BOLD_RED: Final = "\x1b[1;31m"
@@ -133,11 +137,16 @@ class Terminal:
         if label:
             text = f"{color}{label}{_PLAIN} {text}" if self._color else f"{label} {text}"
         with contextlib.suppress(BrokenPipeError):
-            print(text, file=self._err, flush=True)
+            # In one piece: several threads may have something to tell.
+            print(f"{text}\n", end="", file=self._err, flush=True)
 
     def _clean(self, text: str) -> str:
         for secret in self._secrets:
             text = text.replace(secret, "***")
+            for cut in (CUT, _CUT_IN_JSON):  # a message may have been shortened in the middle of one
+                lengths = range(len(secret) - 1, _LEAST_CUT, -1) if cut in text else ()
+                for length in lengths:
+                    text = text.replace(secret[:length] + cut, "***" + cut).replace(cut + secret[-length:], cut + "***")
         return text
 
 
@@ -160,7 +169,9 @@ class _Moving:
         self._progress.advance(self._task, amount)
 
 
-def _defect(error: BaseException) -> InternalError:
+def _defect(error: BaseException) -> RamekinError:
+    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
+        return ResourceError("there is not enough memory", "raise the limit, or use a larger machine")
     kind = f"{type(error).__name__}: {error}".splitlines()[0][:300]
     return InternalError(f"a defect of ramekin: {kind}", "run again with --verbose and report it, please")
 

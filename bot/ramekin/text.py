@@ -3,7 +3,9 @@
 import re
 from typing import Final
 
-_ELLIPSIS: Final = "…"
+CUT: Final = "…"
+"""Stands where a text was shortened."""
+
 # A runner of workflows takes `::name` at the start of a line for a command, and the older `##[name]` anywhere in it.
 _COMMAND: Final = re.compile(r"^([^\S\n]*)::", re.MULTILINE)
 _OLD_COMMAND: Final = "##["
@@ -27,10 +29,10 @@ def printable(text: object, limit: int = 80) -> str:
         if len(shown) <= limit:
             return shown
     head = limit * 2 // 3
-    tail = max(limit - head - len(_ELLIPSIS), 0)
+    tail = max(limit - head - len(CUT), 0)
     # Cut before escaping, so that the work is bounded, and again after, since escapes are longer.
     start, end = _escaped(whole[:head])[:head], _escaped(whole[-tail:] if tail else "")
-    return start + _ELLIPSIS + (end[-tail:] if tail else "")
+    return start + CUT + (end[-tail:] if tail else "")
 
 
 def harmless(text: str) -> str:

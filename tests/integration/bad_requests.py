@@ -83,9 +83,53 @@ COMMANDS = (
         "exists and holds something else",
         setup=lambda s: (s.manifest(), s.write("out/mine.txt", "mine")),
         command=MERGE,
-        fetches=True,
         writes=("merge.lock",),
     ),
+    usage(
+        "an output below a file",
+        "cannot be written",
+        "is not a directory",
+        setup=lambda s: (s.manifest(), s.write("out", "mine")),
+        command=("merge", "merge.yaml", "--out", "out/merged"),
+        writes=("merge.lock",),
+    ),
+    usage(
+        "an output of 300 characters",
+        "File name too long",
+        command=("merge", "merge.yaml", "--out", "x" * 300),
+        writes=("merge.lock",),
+    ),
+    usage(
+        "a demonstration in a file",
+        "is a file",
+        setup=lambda s: s.write("here", "mine"),
+        command=("demo", "--dir", "here"),
+    ),
+    usage("a start in a file", "is a file", setup=lambda s: s.write("here", "mine"), command=("init", "here")),
+)
+
+
+def variables(**env: str) -> Callable[[Scene], None]:
+    """The usual manifest and environment, with other variables."""
+
+    def setup(scene: Scene) -> None:
+        scene.manifest()
+        scene.write("a-file", "")
+        scene.env |= {name: value.replace("HERE", str(scene.directory)) for name, value in env.items()}
+
+    return setup
+
+
+ENVIRONMENT = (
+    usage("an endpoint that is none", "HF_ENDPOINT is no address", setup=variables(HF_ENDPOINT="nonsense"), fresh=True),
+    usage("an endpoint with a bad port", "HF_ENDPOINT is no address", setup=variables(HF_ENDPOINT="http://h:99999")),
+    usage("an endpoint in the file system", "HF_ENDPOINT is", setup=variables(HF_ENDPOINT="file:///etc/passwd")),
+    usage("an endpoint with a secret", "HF_ENDPOINT is", setup=variables(HF_ENDPOINT="ftp://me:hf_secret_word@host")),
+    usage("a token of other letters", "characters that no token has", setup=variables(HF_TOKEN="hf_t\xf6ken_word")),
+    usage("a token of two lines", "characters that no token has", setup=variables(HF_TOKEN="hf_a_word\r\nX-Evil: 1")),
+    usage("a home that is a file", "HF_HOME is", setup=variables(HF_HOME="HERE/a-file"), command=MERGE),
+    usage("a wait that is none", "RAMEKIN_RETRY_WAIT", setup=variables(RAMEKIN_RETRY_WAIT="soon"), fresh=True),
+    usage("a wait without end", "RAMEKIN_RETRY_WAIT", setup=variables(RAMEKIN_RETRY_WAIT="inf")),
 )
 
 
@@ -379,4 +423,4 @@ def _link(scene: Scene, path: str, target: str) -> None:
     place.symlink_to(target)
 
 
-CASES = (*MANIFESTS, *COMMANDS, *LOCKS, *TERMS, *DIRECTORIES)
+CASES = (*MANIFESTS, *COMMANDS, *ENVIRONMENT, *LOCKS, *TERMS, *DIRECTORIES)

@@ -1,15 +1,18 @@
 """Whatever is wrong with its input, `ramekin` says so in two lines, with the right exit code, and writes nothing."""
 
+import http.server
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from tests.checkpoint.hostile_headers import HOSTILE
 from tests.integration import bad_requests, bad_sources
-from tests.integration.bad_sources import Case
+from tests.integration.bad_requests import PUBLISH
+from tests.integration.bad_sources import PLAN, Case
 from tests.integration.conftest import Done
 from tests.integration.scenes import Scene, Stage, assert_calm, assert_two_lines_each, stage
 from tests.manifest.wrong_manifests import FILES, KEYS
@@ -26,7 +29,8 @@ def scene(shared: Stage, tmp_path: Path, request: pytest.FixtureRequest) -> Scen
     case = request.node.callspec.params.get("case") if hasattr(request.node, "callspec") else None
     work = tmp_path / "work"
     work.mkdir()
-    return Scene(shared, work, case.id if isinstance(case, Case) else request.node.name.replace("_", "-"))
+    name = request.node.originalname.replace("_", "-")
+    return Scene(shared, work, case.id if isinstance(case, Case) else name)
 
 
 def assert_refused(case: Case, scene: Scene, done: Done, *, as_json: bool) -> None:
@@ -138,3 +142,84 @@ def test_a_hostile_card_is_no_reason_to_fail(scene: Scene, card: bytes, request:
     assert declared == ("apache-2.0" if readable else None)
     data = scene.ramekin("plan", "merge.yaml", "--json").data
     assert data["action"] == "publish"
+
+
+def test_no_command_at_all_shows_the_help(scene: Scene) -> None:
+    done = scene.ramekin()
+    assert done.code == 2
+    assert done.out == ""
+    assert done.err.startswith("Usage: ramekin ")
+
+
+@pytest.mark.parametrize(
+    "command", [("plan", "merge.yaml"), ("run", "merge.yaml"), ("publish", "merged")], ids=" ".join
+)
+def test_a_target_whose_report_is_hostile(scene: Scene, command: tuple[str, ...]) -> None:
+    """What the target says of itself decides at most that it is no merge of ours, and is never printed raw."""
+    report = scene.merged()
+    evil = bad_sources.EVIL
+    report["base"] = {"source": evil, "commit": evil, "license": evil}
+    report["experts"] = [{"name": evil, "source": evil * 100, "commit": evil}]
+    report["ramekin"], report["notes"], report["texts"] = evil, [evil], evil
+    report["output"]["repo"] = evil
+    scene.name = f"target-{command[0]}"
+    target = scene.published({"ramekin/report.json": json.dumps(report).encode()})
+    scene.manifest(repo=target)
+    scene.write("merged/ramekin/merge.yaml", (scene.directory / "merge.yaml").read_text())
+    done = scene.ramekin(*command)
+    assert_calm(done)
+    assert done.code in {0, 6}
+    if done.code:
+        assert_two_lines_each(done)
+    elif command[0] == "plan":
+        assert "\\x1b[31mred" in done.out
+
+
+class Portal(http.server.BaseHTTPRequestHandler):
+    """Answers everything alike, as the log-in page of a network does."""
+
+    body: ClassVar[bytes] = b""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(self.body)))
+        self.end_headers()
+        self.wfile.write(self.body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        """Say nothing."""
+
+
+ANSWERS = (
+    b"<html>log in</html>",
+    b"",
+    b"\xff",
+    b"{}",
+    b"[]",
+    b"7",
+    b"null",
+    b'{"error": "x"}',
+    b'[{"type": "file"}]',
+    b'{"id": 7, "sha": "../../x"}',
+    b'{"id": "demo/base", "sha": "' + b"0" * 40 + b'", "private": false, "gated": false}',
+    b'{"id": "demo/\\u001b[31m", "sha": "\\u001b[31m", "private": "x", "gated": []}',
+)
+
+
+@pytest.mark.parametrize("command", [PLAN, ("verify", "demo/x"), PUBLISH], ids=" ".join)
+def test_whatever_answers_instead_of_a_hub(scene: Scene, command: tuple[str, ...]) -> None:
+    scene.manifest()
+    scene.merged()
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Portal) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        scene.env["HF_ENDPOINT"] = f"http://127.0.0.1:{server.server_port}"
+        before = scene.contents()
+        for body in ANSWERS:
+            Portal.body = body
+            done = scene.ramekin(*command)
+            assert done.code == 4, (body, done.err)
+            assert_calm(done)
+            assert_two_lines_each(done)
+            assert done.out == ""
+        assert scene.contents() == before
+        server.shutdown()

@@ -12,6 +12,7 @@ import click
 
 from ramekin import __version__
 from ramekin.environment import Environment, withdraw_tokens
+from ramekin.errors import UsageError
 from ramekin.terminal import Terminal
 
 # What `--help` shows. The commands themselves, and what they need, are loaded when they are called.
@@ -30,6 +31,9 @@ _COMMANDS: Final = {
     "methods": ("describing", "List the merging methods with their formulas."),
     "schema": ("describing", "Print the JSON Schema of the manifest."),
 }
+
+INTERRUPTED: Final = (130, 143)
+"""Exit codes after Ctrl-C and after SIGTERM."""
 
 
 class _Lazy(click.Group):
@@ -81,7 +85,10 @@ def main(arguments: list[str] | None = None) -> int:
             result: Any = cli.main(argv, prog_name="ramekin", standalone_mode=False, obj=(environment, terminal))
     except (click.exceptions.Abort, KeyboardInterrupt) as error:
         terminal.note("interrupted; the same command goes on from here")
-        return 143 if isinstance(error.__cause__ or error, _Terminated) else 130
+        return INTERRUPTED[isinstance(error.__cause__ or error, _Terminated)]
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.ctx.get_help() if error.ctx else "", err=True)
+        return UsageError.exit_code
     except click.ClickException as error:
         context = error.ctx if isinstance(error, click.UsageError) else None
         return terminal.usage(error.format_message(), context.command_path if context else "ramekin")

@@ -35,6 +35,7 @@ def command_options(command: F) -> F:
         environment, terminal = click.get_current_context().obj
         terminal.json_output = json_output
         terminal.verbosity = 1 if verbose else -1 if quiet else 0
+        environment.check()
         return command(Workbench(environment, terminal), *args, **kwargs)
 
     return wrapped  # type: ignore[return-value]

@@ -21,7 +21,9 @@ def init(bench: Workbench, directory: Path) -> None:
 
 
 @click.command()
-@click.option("--dir", "directory", type=click.Path(path_type=Path), default=Path("demo"), show_default=True)
+@click.option(
+    "--dir", "directory", type=click.Path(path_type=Path, file_okay=False), default=Path("demo"), show_default=True
+)
 @click.option("--serve", is_flag=True, help="Keep the embedded Hub running at the end, to look at the page.")
 @command_options
 def demo(bench: Workbench, directory: Path, *, serve: bool) -> None:
