@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NoReturn, TypeVar
 
 from huggingface_hub import (
     CommitOperationAdd,
@@ -29,12 +29,14 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import build_hf_headers, hf_raise_for_status  # type: ignore[attr-defined]
+from huggingface_hub.utils.logging import set_verbosity_error
 
 from ramekin import __version__
 from ramekin.environment import Environment, Secret
 from ramekin.errors import DamagedError, PublishError, SourceError
-from ramekin.refusals import BUSY, TransportError, asked_to_wait, reading, refuse, refuse_write, writing
+from ramekin.refusals import BUSY, HUB_ERRORS, TransportError, asked_to_wait, reading, refuse, refuse_write, writing
 from ramekin.text import printable
+from ramekin.threads import at_once
 
 _TRIES: Final = 5
 _TIMEOUT: Final = 60.0
@@ -89,6 +91,9 @@ class HubClient:
         self._environment = environment
         self._token = token or environment.token
         self._wait = environment.retry_wait
+        if not environment.client_talks:
+            # Its warnings name addresses that let whoever knows them upload, and repeat what our errors say.
+            set_verbosity_error()  # type: ignore[no-untyped-call]
         self._api = HfApi(
             endpoint=environment.endpoint,
             token=self._token.reveal() if self._token else None,
@@ -131,7 +136,8 @@ class HubClient:
     def entries(self, repo: str, commit: str) -> tuple[RepoEntry, ...]:
         """All files of a commit."""
         with reading(repo, commit):
-            items = self._patiently(lambda: list(self._api.list_repo_tree(repo, revision=commit, recursive=True)))
+            # Of all that is read here, the client repeats this itself.
+            items = list(self._api.list_repo_tree(repo, revision=commit, recursive=True))
         return tuple(
             RepoEntry(f.path, f.size, f.lfs.sha256 if f.lfs else None, None if f.lfs else f.blob_id)
             for f in items
@@ -175,7 +181,8 @@ class HubClient:
         try:
             with self._stream(repo, commit, file, headers) as response:
                 hf_raise_for_status(response)
-                yield (start if response.status_code == 206 else 0), response.iter_bytes(1 << 20)
+                # As it comes: what would be waited for to fill a piece is lost when the connection breaks.
+                yield (start if response.status_code == 206 else 0), response.iter_bytes()
         except HfHubHTTPError as error:
             if error.response.status_code in BUSY:
                 raise NoAnswer(error) from error
@@ -279,29 +286,23 @@ class HubClient:
         ]
         operations += [CommitOperationDelete(name) for name in change.delete]
         try:
-            info = self._api.create_commit(
-                repo,
-                operations,
-                commit_message=change.message,
-                commit_description=change.description,
-                parent_commit=parent,
-                create_pr=pull_request,
+            # In a thread of ours, since the client's wait for whole files when they are interrupted.
+            (info,) = at_once(
+                lambda operations: self._api.create_commit(
+                    repo,
+                    operations,
+                    commit_message=change.message,
+                    commit_description=change.description,
+                    parent_commit=parent,
+                    create_pr=pull_request,
+                ),
+                [operations],
+                1,
             )
-        except HfHubHTTPError as error:
-            if error.response.status_code == 412:
-                raise StaleParentError(
-                    f"{repo}: the branch has moved on since the plan was made (it was at {parent[:7]})",
-                    "nothing was published; run the same command again to plan against the new state",
-                ) from error
-            if error.response.status_code in BUSY:
-                raise NoAnswer(error) from error
-            refuse_write(repo, "commit", error)
-        except OfflineModeIsEnabled as error:
-            refuse_write(repo, "commit", error)
-        except (ConnectionError, TimeoutError, TransportError) as error:
-            raise NoAnswer(error) from error
-        except (ValueError, OSError) as error:
-            refuse_write(repo, "commit", error)
+        except (*HUB_ERRORS, RuntimeError) as error:
+            # The client wraps what happens to an upload into a RuntimeError.
+            cause = error.__cause__ if isinstance(error, RuntimeError) else error
+            _not_committed(repo, parent, cause if isinstance(cause, Exception) else error)
         return info.oid, str(info.pr_url or info.commit_url)
 
     def open_pull_requests(self, repo: str, title: str) -> tuple[str, ...]:
@@ -328,6 +329,20 @@ class HubClient:
         """
         with writing(repo, f"put the tag {tag} on {commit[:7]}", "run the same command again; all else is published"):
             self._patiently(lambda: self._api.create_tag(repo, tag=tag, revision=commit, exist_ok=True))
+
+
+def _not_committed(repo: str, parent: str, error: Exception) -> NoReturn:
+    """Turn what committing has raised into an error of our own."""
+    status = error.response.status_code if isinstance(error, HfHubHTTPError) else None
+    if status == 412:
+        raise StaleParentError(
+            f"{repo}: the branch has moved on since the plan was made (it was at {parent[:7]})",
+            "nothing was published; run the same command again to plan against the new state",
+        ) from error
+    lost = status is None and isinstance(error, (TransportError, ConnectionError, TimeoutError))
+    if status in BUSY or (lost and not isinstance(error, OfflineModeIsEnabled)):
+        raise NoAnswer(error) from error
+    refuse_write(repo, "commit", error)
 
 
 def _addition(name: str, path: Path, sha256: str | None) -> CommitOperationAdd:

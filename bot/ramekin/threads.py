@@ -3,6 +3,7 @@
 The standard library's pools wait for what is running, also when the user interrupts and a server answers nothing.
 """
 
+import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -40,10 +41,15 @@ def at_once(call: Callable[[A], B], items: Iterable[A], most: int) -> list[B]:
 
     count = len(waiting)
     threads = [threading.Thread(target=work, daemon=True) for _ in range(min(most, count))]
+    running = []
     try:
         for thread in threads:
-            thread.start()
-        for thread in threads:
+            with contextlib.suppress(RuntimeError):  # there is no room for another one
+                thread.start()
+                running.append(thread)
+        if not running:
+            work()
+        for thread in running:
             thread.join()
     finally:
         waiting.clear()

@@ -38,7 +38,7 @@ def be(request: dict[str, Any]) -> NoReturn:
 
 def command(request: dict[str, Any]) -> NoReturn:
     """Run the command line with what the request asks for."""
-    from ramekin.cli.main import main
+    from ramekin.__main__ import main
 
     if clock := request.get("clock"):
         real = time.sleep
@@ -47,7 +47,8 @@ def command(request: dict[str, Any]) -> NoReturn:
         used = int(open("/proc/self/statm").read().split()[0]) * os.sysconf("SC_PAGE_SIZE")  # noqa: PTH123, SIM115
         resource.setrlimit(resource.RLIMIT_AS, (used + memory, used + memory))
     finished = traps.arm(request["trap"]) if request.get("trap") else None
-    code = main(request["arguments"])
+    sys.argv = ["ramekin", *request["arguments"]]
+    code = main()
     if finished:
         finished()
     sys.exit(code)
@@ -57,13 +58,6 @@ def warm_up() -> None:
     """Import what commands import, and compile what they compile."""
     import numpy as np
 
-    import ramekin.card.writing
-    import ramekin.cli.main
-    import ramekin.merge.merging
-    import ramekin.pipeline
-    import ramekin.plan.rendering
-    import ramekin.publish.directory
-    import ramekin.verify
     from ramekin.merge import kernels
 
     rows, ones = np.zeros((2, 64), np.uint8), np.ones(2, np.uint8)

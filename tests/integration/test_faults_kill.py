@@ -1,5 +1,6 @@
 """A run that is killed, at any point, and started again gives what an undisturbed one gives, and leaves nothing."""
 
+import itertools
 import random
 import re
 from collections.abc import Iterator, Sequence
@@ -59,7 +60,7 @@ def points(labels: Sequence[str], count: int) -> list[int]:
     chosen: list[int] = []
     for pool, share in ((everything, count // 2), (files, count - count // 2)):
         cuts = [len(pool) * k // share for k in range(share + 1)]
-        chosen += [pool[choose.randrange(start, stop)] for start, stop in zip(cuts, cuts[1:], strict=False)]
+        chosen += [pool[choose.randrange(start, stop)] for start, stop in itertools.pairwise(cuts)]
     return sorted(chosen)
 
 

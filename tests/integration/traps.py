@@ -4,6 +4,7 @@ Everything that it does to files and to sockets is an event with a label, such a
 `send POST /api/models/demo/agent/commit/main`. An event comes before the thing is done.
 """
 
+import importlib
 import itertools
 import os
 import re
@@ -39,12 +40,16 @@ class Trap:
         at: Number of the event, from 1; never if None.
         label: Count only events whose label this regular expression matches.
         tear: The event is the syncing of a file: lose the second half of it first, as when writing was half done.
+        number: The signal; by default one that ends the process on the spot.
     """
 
-    def __init__(self, at: int | None = None, label: str = "", *, tear: bool = False) -> None:
+    def __init__(
+        self, at: int | None = None, label: str = "", *, tear: bool = False, number: int = signal.SIGKILL
+    ) -> None:
         self._at = at
         self._label = re.compile(label)
         self._tear = tear
+        self._number = number
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
         self.labels: list[str] = []
@@ -59,7 +64,7 @@ class Trap:
                 return
             if self._tear and descriptor is not None:
                 os.truncate(descriptor, os.fstat(descriptor).st_size // 2)
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), self._number)
 
     def wrap(self, owner: Any, name: str, label: Callable[..., tuple[str, int | None]]) -> None:
         """Make every call of a function an event."""
@@ -83,11 +88,12 @@ def arm(request: dict[str, Any]) -> Callable[[], None]:
             trap.event(label)
 
     sys.addaudithook(audit)
-    trap.wrap(os, "fsync", lambda fd: (f"fsync {_name(os.readlink(f'/proc/self/fd/{fd}'))}", fd))
+    trap.wrap(os, "fsync", lambda fd: (f"fsync {_name(_path_of(fd))}", fd))
     trap.wrap(os, "pwrite", lambda fd, *_: ("pwrite", fd))
     trap.wrap(os, "preadv", lambda *_: ("pread", None))
     for module in ("ramekin.atomic", "ramekin.fetch"):
-        trap.wrap(__import__(module, fromlist=["append"]), "append", lambda file, _: (f"write {_name(file.name)}", None))
+        writer = importlib.import_module(module)
+        trap.wrap(writer, "append", lambda file, _: (f"write {_name(file.name)}", None))
     trap.wrap(socket.socket, "sendall", lambda _, data, *more: (f"send {_first_line(data)}", None))
     trap.wrap(socket.socket, "send", lambda _, data, *more: (f"send {_first_line(data)}", None))
     trap.wrap(socket.socket, "recv", lambda *_: ("recv", None))
@@ -97,6 +103,10 @@ def arm(request: dict[str, Any]) -> Callable[[], None]:
             Path(journal).write_text("\n".join(trap.labels))
 
     return finished
+
+
+def _path_of(descriptor: int) -> Path:
+    return Path(f"/proc/self/fd/{descriptor}").readlink()
 
 
 def _first_line(data: bytes) -> str:
