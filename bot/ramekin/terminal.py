@@ -170,10 +170,21 @@ class _Moving:
 
 
 def _defect(error: BaseException) -> RamekinError:
-    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
+    if _lacks_memory(error):
         return ResourceError("there is not enough memory", "raise the limit, or use a larger machine")
     kind = f"{type(error).__name__}: {error}".splitlines()[0][:300]
     return InternalError(f"a defect of ramekin: {kind}", "run again with --verbose and report it, please")
+
+
+def _lacks_memory(error: BaseException) -> bool:
+    match error:
+        case MemoryError():
+            return True
+        case OSError():
+            return error.errno == errno.ENOMEM
+        case ImportError():  # in the words of the dynamic linker
+            return "failed to map segment" in str(error) or "cannot allocate memory" in str(error).lower()
+    return False
 
 
 def _size(count: int) -> str:

@@ -56,7 +56,6 @@ REQUESTS = {
 MISHAPS: dict[str, dict[str, Any]] = {
     "429": {"kind": "status", "status": 429, "headers": {"Retry-After": "0"}, "times": 2},
     "500": {"kind": "status", "status": 500, "times": 1},
-    "503": {"kind": "status", "status": 503, "times": 2},
     "unheard": {"kind": "drop-before", "times": 2},
     "unanswered": {"kind": "drop-after", "times": 1},
 }

@@ -54,7 +54,7 @@ def undisturbed(made: Kitchen, *arguments: str) -> tuple[dict[str, str], list[st
 
 def points(labels: Sequence[str], count: int) -> list[int]:
     """Numbers of events, spread over all of them, and half of them over those that change a file."""
-    choose = random.Random(2026)
+    choose = random.Random(2026)  # noqa: S311
     everything = range(1, len(labels) + 1)
     files = [n for n in everything if not traps.TRAFFIC.match(labels[n - 1])]
     chosen: list[int] = []
