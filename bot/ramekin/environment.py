@@ -45,6 +45,7 @@ class Environment:
         color: Whether colour may be used at all.
         client_talks: The Hub's client was told by `HF_HUB_VERBOSITY` or `HF_DEBUG` how much to log.
         retry_wait: Seconds before the first repetition of a call that failed; doubled each time.
+        hub_cache: `HF_HUB_CACHE`, where the Hub client's own downloads are if not in `home/hub`.
     """
 
     endpoint: str
@@ -56,6 +57,12 @@ class Environment:
     color: bool
     client_talks: bool = False
     retry_wait: float = 1.0
+    hub_cache: Path | None = None
+
+    @property
+    def cache(self) -> Path:
+        """The Hub client's own downloads."""
+        return self.hub_cache or self.home / "hub"
 
     @property
     def state(self) -> Path:
@@ -79,6 +86,7 @@ class Environment:
             color=not env.get("NO_COLOR"),
             client_talks=bool(env.get("HF_HUB_VERBOSITY") or env.get("HF_DEBUG")),
             retry_wait=_seconds(env.get("RAMEKIN_RETRY_WAIT") or "1"),
+            hub_cache=Path(env["HF_HUB_CACHE"]).expanduser() if env.get("HF_HUB_CACHE") else None,
         )
 
     def check(self) -> None:

@@ -16,10 +16,10 @@ from ramekin.lock.model import Lock
 from ramekin.manifest.reading import LoadedManifest, read_manifest
 from ramekin.plan.making import MadePlan, confirm_layout, make_plan
 from ramekin.plan.model import Plan
+from ramekin.plan.objections import Permissions
+from ramekin.plan.standing import Standing, look_at, unseen
 from ramekin.publish.card_only import publish_card
 from ramekin.publish.committing import Published, check_tag, merged_files, note_commit, publish, put_tag
-from ramekin.publish.guard import Permissions
-from ramekin.publish.standing import Standing, look_at, unseen
 from ramekin.report import REPORT_NAME, Report, read_report
 from ramekin.room import check_room
 from ramekin.sources import Sources
@@ -117,7 +117,7 @@ def _merge_and_publish(bench: Workbench, request: Request, prepared: Prepared, o
     report = merge_prepared(bench, prepared, out, device=request.device, replace=request.force or request.out is None)
     started = time.monotonic()
     published = publish(
-        bench.client,
+        bench.writer,
         prepared.loaded.manifest,
         prepared.standing,
         merged_files(out, report),
@@ -159,10 +159,10 @@ def _check_access(bench: Workbench, prepared: Prepared, *, pull_request: bool) -
     """What would make publishing fail after the work is found out before it."""
     target, output = prepared.plan.target, prepared.loaded.manifest.output
     if pull_request and target.exists:
-        bench.client.check_known(target.repo)
+        bench.writer.check_known(target.repo)
         return
-    bench.client.check_write(target.repo, exists=target.exists, private=output.private)
-    check_tag(bench.client, prepared.standing, output.tag)
+    bench.writer.check_write(target.repo, exists=target.exists, private=output.private)
+    check_tag(bench.writer, prepared.standing, output.tag)
 
 
 def _kept(bench: Workbench, prepared: Prepared, out: Path | None) -> Published:
@@ -170,7 +170,7 @@ def _kept(bench: Workbench, prepared: Prepared, out: Path | None) -> Published:
     target, tag = prepared.plan.target, prepared.loaded.manifest.output.tag
     commit = target.head or ""
     if tag:
-        put_tag(bench.client, target.repo, tag, commit)
+        put_tag(bench.writer, target.repo, tag, commit)
     if out and (out / REPORT_NAME).is_file():
         report = read_report(out)
         if report.key == prepared.lock.key and not report.output.commit:

@@ -11,8 +11,9 @@ from ramekin.terminal import Terminal
 
 if TYPE_CHECKING:
     from ramekin.client import HubClient
-    from ramekin.fetch import BlobStore
+    from ramekin.publish.writer import HubWriter
     from ramekin.sources import Sources
+    from ramekin.store import BlobStore
 
 
 @dataclass(frozen=True)
@@ -24,12 +25,21 @@ class Workbench:
 
     @cached_property
     def client(self) -> "HubClient":
-        """The Hub."""
+        """The Hub, for reading."""
         from ramekin.client import HubClient
 
         client = HubClient(self.environment)
         self.terminal.hide(client.secrets())
         return client
+
+    @cached_property
+    def writer(self) -> "HubWriter":
+        """The Hub, for writing: made only by what publishes."""
+        from ramekin.publish.writer import HubWriter
+
+        writer = HubWriter(self.environment)
+        self.terminal.hide(writer.secrets())
+        return writer
 
     @cached_property
     def digests(self) -> DigestMemory:
@@ -39,12 +49,12 @@ class Workbench:
     @cached_property
     def store(self) -> "BlobStore":
         """Downloaded files."""
-        from ramekin.fetch import BlobStore
+        from ramekin.store import BlobStore
 
-        return BlobStore(self.environment.state / "blobs", self.digests, self.environment.home / "hub")
+        return BlobStore(self.environment.state / "blobs", self.digests, self.environment.cache)
 
     def sources(self, root: Path) -> "Sources":
         """Opens sources; relative paths start at `root`."""
         from ramekin.sources import Sources
 
-        return Sources(self.client, root, self.digests, self.terminal)
+        return Sources(self.client, root, self.store, self.terminal)

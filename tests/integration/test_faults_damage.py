@@ -185,6 +185,7 @@ def fetch_from(url: str, made: Kitchen, unfinished: bytes) -> tuple[Path, Except
     """Download the coder's weights from a server of our own, with some of them here already."""
     from ramekin import fetch
     from ramekin.client import HubClient
+    from ramekin.store import BlobStore
     from ramekin.digests import DigestMemory
     from ramekin.environment import Environment
     from ramekin.errors import RamekinError
@@ -201,7 +202,7 @@ def fetch_from(url: str, made: Kitchen, unfinished: bytes) -> tuple[Path, Except
         files={"model.safetensors": pinned},
     )
     environment = Environment.read({"HF_ENDPOINT": url, "HF_HOME": str(made.home), "RAMEKIN_RETRY_WAIT": "0.01"})
-    store = fetch.BlobStore(environment.state / "blobs", DigestMemory(environment.state / "digests.json"))
+    store = BlobStore(environment.state / "blobs", DigestMemory(environment.state / "digests.json"))
     store.path(pinned).parent.mkdir(parents=True)
     if unfinished:
         store.unfinished(pinned).write_bytes(unfinished)

@@ -174,6 +174,16 @@ def test_local_directories_offline(world: World) -> None:
     assert world.ok("verify", "local", "--remerge", env={"HF_HUB_OFFLINE": "1"}).code == 0
 
 
+def test_offline_with_everything_at_hand(world: World) -> None:
+    world.ok("merge", "merge.yaml", "--out", "online")
+    world.ok("merge", "merge.yaml", "--out", "offline", "--locked", env={"HF_HUB_OFFLINE": "1"})
+    first, second = (world.directory / name / "model.safetensors" for name in ("online", "offline"))
+    assert first.read_bytes() == second.read_bytes()
+    refused = world.ramekin("plan", "merge.yaml", env={"HF_HUB_OFFLINE": "1"})
+    assert refused.code == 4
+    assert "HF_HUB_OFFLINE" in refused.err
+
+
 def test_stats_and_dry_run_write_nothing_to_the_hub(world: World) -> None:
     stats = world.ok("stats", "merge.yaml", "--json").data
     plan = world.ok("run", "merge.yaml", "--dry-run", "--json").data["plan"]

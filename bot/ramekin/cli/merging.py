@@ -25,8 +25,8 @@ from ramekin.workbench import Workbench
 def stats(bench: Workbench, manifest: Path, *, locked: bool, device: str) -> None:
     """Print how the changes of MANIFEST's experts overlap; nothing is merged."""
     from ramekin.lock.making import LockPolicy
+    from ramekin.overlap import count_overlap, show_overlap
     from ramekin.pipeline import Request, prepare
-    from ramekin.statistics import count_overlap, show_overlap
 
     request = Request(manifest, LockPolicy(locked=locked, write=not bench.environment.ci), device=device)
     overlap = count_overlap(bench, prepare(bench, request, ask_target=False), device)
@@ -71,7 +71,7 @@ def run(bench: Workbench, manifest: Path, *, dry_run: bool, locked: bool, **opti
     from ramekin.lock.making import LockPolicy
     from ramekin.pipeline import Outcome, Request, prepare
     from ramekin.pipeline import run as run_pipeline
-    from ramekin.publish.guard import Permissions
+    from ramekin.plan.objections import Permissions
 
     out = options["out"]
     request = Request(

@@ -28,8 +28,8 @@ def plan(
     """Tell from headers alone what a run of MANIFEST would do, and what it would cost."""
     from ramekin.lock.making import LockPolicy
     from ramekin.pipeline import Request, prepare
+    from ramekin.plan.objections import Permissions
     from ramekin.plan.rendering import render_plan
-    from ramekin.publish.guard import Permissions
 
     request = Request(
         manifest,

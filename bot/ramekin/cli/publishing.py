@@ -18,11 +18,11 @@ _directory = click.argument("directory", type=click.Path(path_type=Path), metava
 @command_options
 def publish(bench: Workbench, directory: Path, *, pr: bool, adopt: bool, allow_private_sources: bool) -> None:
     """Publish the merge in DIR, in one commit."""
+    from ramekin.plan.objections import Permissions
     from ramekin.publish.directory import publish_directory
-    from ramekin.publish.guard import Permissions
 
     allowed = Permissions(adopt=adopt, private_sources=allow_private_sources)
-    published = publish_directory(bench.client, directory, allowed, pull_request=pr)
+    published = publish_directory(bench.writer, directory, allowed, pull_request=pr)
     done = "published" if published.fresh else "nothing to do: the Hub holds this merge already"
     data = {"changed": published.fresh, "repo": published.repo, "commit": published.commit, "url": published.url}
     bench.terminal.result(f"{done}\n  {published.url}", data)

@@ -4,6 +4,8 @@
 describes them to editors. A description says what a key means, an example is what a hint tells people to write.
 """
 
+import hashlib
+import json
 import re
 from fractions import Fraction
 from pathlib import Path
@@ -225,6 +227,12 @@ class CardTexts(_Part):
         if not all(re.fullmatch(LANGUAGE_PATTERN, code) for code in value or ()):
             raise _wrong("has an entry that is not a language code", "write codes such as `en` or `pt-BR`")
         return value
+
+    @property
+    def digest(self) -> str:
+        """Digest of all texts, by which a change of them is known."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
 
 class Manifest(_Part):

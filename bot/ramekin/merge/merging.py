@@ -19,7 +19,6 @@ from ramekin.merge.engine import MergedWeights, Probe, WrittenFile, merge_weight
 from ramekin.merge.resources import Resources
 from ramekin.plan.layout import Layout
 from ramekin.progress import Progress
-from ramekin.publish.standing import texts_digest
 from ramekin.report import (
     REPORT_NAME,
     Cost,
@@ -149,7 +148,7 @@ def _report(job: MergeJob, merged: MergedWeights, records: dict[str, FileRecord]
         experts=tuple(ReportedExpert(name=name, **_source(pinned)) for name, pinned in job.lock.experts.items()),
         overlap=report_overlap(merged.probe.overlap, names, merged.lambdas),
         notes=job.notes,
-        texts=texts_digest(manifest.card),
+        texts=manifest.card.digest,
         output=ReportedOutput(repo=manifest.output.repo, files=dict(sorted(records.items()))),
         cost=cost,
     )

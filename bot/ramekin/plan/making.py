@@ -7,7 +7,6 @@ from pathlib import Path
 from ramekin.checkpoint.facts import CheckpointFacts, read_checkpoint
 from ramekin.checkpoint.selection import files_to_copy
 from ramekin.errors import DamagedError, IncompatibleError, Problem, RamekinError
-from ramekin.fetch import BlobStore
 from ramekin.lock.model import Lock
 from ramekin.manifest.model import Manifest
 from ramekin.manifest.reading import LoadedManifest
@@ -17,9 +16,10 @@ from ramekin.plan.difference import changes_between
 from ramekin.plan.laying import lay_out
 from ramekin.plan.layout import Layout
 from ramekin.plan.model import Action, Plan, PlannedLayout, PlannedLicence, PlannedMethod, PlannedSource
-from ramekin.publish.guard import Permissions, inherited, objections
-from ramekin.publish.standing import Standing, texts_digest
+from ramekin.plan.objections import Permissions, inherited, objections
+from ramekin.plan.standing import Standing
 from ramekin.sources import ReadRange, Sources
+from ramekin.store import BlobStore
 from ramekin.threads import at_once
 
 
@@ -150,7 +150,7 @@ def _action(
     if against:
         return "refuse", against[0].what
     if standing.holds(lock.key):
-        if standing.report and standing.report.texts != texts_digest(manifest.card):
+        if standing.report and standing.report.texts != manifest.card.digest:
             return "card", "the weights are published already, and the card texts have changed"
         return "nothing", "the Hub holds this merge already"
     if standing.target.key == lock.key:

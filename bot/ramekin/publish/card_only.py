@@ -8,8 +8,8 @@ from ramekin.atomic import write_atomically
 from ramekin.card.writing import write_card
 from ramekin.errors import PublishError
 from ramekin.manifest.reading import LoadedManifest
+from ramekin.plan.standing import Standing
 from ramekin.publish.committing import Published, publish
-from ramekin.publish.standing import Standing, texts_digest
 from ramekin.report import REPORT_NAME, FileRecord
 from ramekin.workbench import Workbench
 
@@ -38,9 +38,9 @@ def publish_card(bench: Workbench, loaded: LoadedManifest, standing: Standing) -
         files = dict(report.output.files)
         files[_MANIFEST] = FileRecord(size=manifest.stat().st_size, sha256=sha256_of(manifest))
         output = report.output.model_copy(update={"files": files})
-        changed = report.model_copy(update={"texts": texts_digest(loaded.manifest.card), "output": output})
+        changed = report.model_copy(update={"texts": loaded.manifest.card.digest, "output": output})
         write_atomically(directory / REPORT_NAME, changed.to_json().encode())
         write_card(directory, bench.environment.endpoint)
         plots = sorted(str(p.relative_to(directory)) for p in (directory / "ramekin" / "plots").glob("*.svg"))
         names = ["README.md", REPORT_NAME, _MANIFEST, *plots]
-        return publish(bench.client, loaded.manifest, standing, {path: directory / path for path in names})
+        return publish(bench.writer, loaded.manifest, standing, {path: directory / path for path in names})

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Final
 
 from ramekin.atomic import write_atomically
-from ramekin.client import Change, HubClient, NoAnswer, StaleParentError
+from ramekin.client import NoAnswer
 from ramekin.errors import DamagedError, PublishError, SourceError
 from ramekin.manifest.model import Manifest
-from ramekin.publish.standing import Standing, look_at
+from ramekin.plan.standing import Standing, look_at
+from ramekin.publish.writer import Change, HubWriter, StaleParentError
 from ramekin.report import REPORT_NAME, Report
 from ramekin.text import printable
 
@@ -39,7 +40,7 @@ class Published:
 
 
 def publish(
-    client: HubClient,
+    client: HubWriter,
     manifest: Manifest,
     standing: Standing,
     files: Mapping[str, Path],
@@ -82,7 +83,7 @@ def _publishing() -> Iterator[None]:
         raise PublishError(problems=error.problems) from error
 
 
-def _made_ready(client: HubClient, manifest: Manifest, standing: Standing) -> Standing:
+def _made_ready(client: HubWriter, manifest: Manifest, standing: Standing) -> Standing:
     """The target with a branch to commit to; it is created if need be."""
     if standing.target.exists:
         return standing
@@ -117,7 +118,7 @@ def _change(report: Report, standing: Standing, files: Mapping[str, Path]) -> Ch
 
 
 def _commit(
-    client: HubClient, manifest: Manifest, standing: Standing, change: Change, *, pull_request: bool
+    client: HubWriter, manifest: Manifest, standing: Standing, change: Change, *, pull_request: bool
 ) -> Published:
     """Commit; where no answer comes, look whether the commit has landed before trying again."""
     target = standing.target
@@ -140,7 +141,7 @@ def _commit(
 
 
 def _landed(
-    client: HubClient, manifest: Manifest, parent: str | None, key: str, *, pull_request: str
+    client: HubWriter, manifest: Manifest, parent: str | None, key: str, *, pull_request: str
 ) -> Published | None:
     """The commit whose answer was lost, if it was made all the same."""
     if pull_request:
@@ -159,7 +160,7 @@ def _landed(
     return None
 
 
-def put_tag(client: HubClient, repo: str, tag: str, commit: str) -> None:
+def put_tag(client: HubWriter, repo: str, tag: str, commit: str) -> None:
     """Put the tag on the commit, unless it is there already.
 
     Raises:
@@ -176,7 +177,7 @@ def put_tag(client: HubClient, repo: str, tag: str, commit: str) -> None:
             )
 
 
-def check_tag(client: HubClient, standing: Standing, tag: str | None) -> None:
+def check_tag(client: HubWriter, standing: Standing, tag: str | None) -> None:
     """Find out before the work whether the tag is free.
 
     Raises:

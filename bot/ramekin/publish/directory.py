@@ -3,13 +3,13 @@
 from pathlib import Path
 from typing import Final
 
-from ramekin.client import HubClient
 from ramekin.errors import LockError, PublishError
 from ramekin.lock.file import read_lock
 from ramekin.manifest.reading import read_manifest
+from ramekin.plan.objections import Permissions, inherited, objections
+from ramekin.plan.standing import look_at
 from ramekin.publish.committing import Published, check_tag, merged_files, note_commit, publish
-from ramekin.publish.guard import Permissions, inherited, objections
-from ramekin.publish.standing import look_at
+from ramekin.publish.writer import HubWriter
 from ramekin.report import read_report
 
 _MANIFEST: Final = Path("ramekin/merge.yaml")
@@ -17,7 +17,7 @@ _LOCK: Final = Path("ramekin/merge.lock")
 
 
 def publish_directory(
-    client: HubClient, directory: Path, allowed: Permissions, *, pull_request: bool = False
+    client: HubWriter, directory: Path, allowed: Permissions, *, pull_request: bool = False
 ) -> Published:
     """Publish a merged directory in one commit; nothing if the Hub holds this merge already.
 

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 from ramekin.client import HubClient
-from ramekin.digests import DigestMemory
 from ramekin.manifest.model import Source as Reference
 from ramekin.progress import Progress
 from ramekin.sources.base import ReadRange, Role, Source
 from ramekin.sources.hub import HubSource
 from ramekin.sources.local import LocalSource
+from ramekin.store import BlobStore
 
 __all__ = ["HubSource", "LocalSource", "ReadRange", "Role", "Source", "Sources"]
 
@@ -19,18 +19,18 @@ class Sources:
     Args:
         client: The Hub.
         root: Directory that relative paths start from: the manifest's.
-        digests: Digests of local files already taken.
+        store: Files that are here already, and digests that were taken before.
         progress: Where reading large local files is shown.
     """
 
-    def __init__(self, client: HubClient, root: Path, digests: DigestMemory, progress: Progress) -> None:
+    def __init__(self, client: HubClient, root: Path, store: BlobStore, progress: Progress) -> None:
         self._client = client
         self._root = root
-        self._digests = digests
+        self._store = store
         self.progress = progress
 
     def open(self, reference: Reference) -> HubSource | LocalSource:
         """The source behind a reference."""
         if reference.path is not None:
-            return LocalSource(reference, self._root, self._digests, self.progress)
-        return HubSource(reference, self._client)
+            return LocalSource(reference, self._root, self._store.digests, self.progress)
+        return HubSource(reference, self._client, self._store)

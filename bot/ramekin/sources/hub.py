@@ -11,6 +11,7 @@ from ramekin.lock.model import CardFacts, PinnedFile, PinnedSource
 from ramekin.manifest.model import Source as Reference
 from ramekin.sources.base import ReadRange, Role
 from ramekin.sources.declared import CARD_LIMIT, declared_in
+from ramekin.store import BlobStore
 from ramekin.text import printable
 
 _ANCESTORS: Final = 12
@@ -20,10 +21,11 @@ _ANCESTORS: Final = 12
 class HubSource:
     """A repository on the Hub."""
 
-    def __init__(self, reference: Reference, client: HubClient) -> None:
+    def __init__(self, reference: Reference, client: HubClient, store: BlobStore) -> None:
         self._repo = str(reference)
         self._revision = reference.revision
         self._client = client
+        self._store = store
 
     def pin(self, role: Role) -> PinnedSource:
         """Resolve the revision to a commit and list the files that a merge reads.
@@ -63,8 +65,17 @@ class HubSource:
             ) from error
 
     def reader(self, pinned: PinnedSource) -> ReadRange:
-        """A reader of the pinned commit; every call is one range request."""
-        return lambda file, start, stop: self._client.read(pinned.source, pinned.commit, file, start, stop)
+        """A reader of the pinned commit: of files that are here already, else by one range request a call."""
+
+        def read(file: str, start: int, stop: int) -> bytes:
+            path = self._store.at_hand(pinned, file, pinned.files[file])
+            if path is None:
+                return self._client.read(pinned.source, pinned.commit, file, start, stop)
+            with path.open("rb") as stream:
+                stream.seek(start)
+                return stream.read(max(0, stop - start))
+
+        return read
 
     def _card(self, repo: str, commit: str, *, has_card: bool) -> CardFacts:
         """What the card at the commit declares, with the licences of the models it descends from."""

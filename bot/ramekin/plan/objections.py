@@ -7,7 +7,7 @@ from ramekin.errors import Problem
 from ramekin.licences import Claim, Inheritance, inherit
 from ramekin.lock.model import Lock
 from ramekin.manifest.model import Manifest
-from ramekin.publish.standing import Standing
+from ramekin.plan.standing import Standing
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,12 @@
 """What the target repository holds now."""
 
-import hashlib
-import json
 from dataclasses import dataclass
 from typing import Final
 
 from pydantic import ValidationError
 
 from ramekin.client import HubClient, RepoEntry
-from ramekin.manifest.model import CardTexts, Manifest
+from ramekin.manifest.model import Manifest
 from ramekin.plan.model import Target, TargetState
 from ramekin.report import REPORT_NAME, Report
 
@@ -65,12 +63,6 @@ def look_at(client: HubClient, manifest: Manifest) -> Standing:
         private=state.private,
     )
     return Standing(target, report, _altered(report, entries), frozenset(entries))
-
-
-def texts_digest(texts: CardTexts) -> str:
-    """Digest of the card texts: they are no part of the key, but a change of them is published."""
-    text = json.dumps(texts.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
-    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
 
 def _report(client: HubClient, repo: str, commit: str) -> Report | None:
