@@ -1,15 +1,17 @@
 """The store: content-addressed, one winner per race, and all there after a restart."""
 
 import hashlib
+import json
 import subprocess
 import sys
+import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ramekin.hub import Sparse, Store, open_store
+from ramekin.hub import Sparse, Store, open_store, serve
 from ramekin.hub.attributes import INITIAL_ATTRIBUTES, tracked_by_lfs
 from ramekin.hub.records import Tree, git_blob_id
 from ramekin.hub.refusal import Moved, Refusal
@@ -216,3 +218,19 @@ def test_kill_in_the_middle_of_commits(tmp_path: Path) -> None:
 )
 def test_which_files_are_large(path: str, rules: str, verdict: bool) -> None:
     assert tracked_by_lfs(path, rules) is verdict
+
+
+def test_files_that_lie_do_not_keep_a_repository_from_being_shown(tmp_path: Path) -> None:
+    deep = b"[" * 100_000
+    endless = b'{"w":{"dtype":"F32","shape":[1e999],"data_offsets":[0,0]}}'
+    header = len(endless).to_bytes(8, "little") + endless
+    nested = len(deep).to_bytes(8, "little") + deep
+    with serve(tmp_path) as hub:
+        hub.store.create_repo("o/m")
+        for weights in (header, nested):
+            hub.store.commit("o/m", {"config.json": b'{"a":' + deep, "model.safetensors": weights}, message="lies")
+            request = urllib.request.Request(
+                f"{hub.url}/api/models/o/m", headers={"Authorization": f"Bearer {hub.token}"}
+            )
+            opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+            assert json.loads(opener.open(request, timeout=20).read())["id"] == "o/m"

@@ -185,12 +185,12 @@ def fetch_from(url: str, made: Kitchen, unfinished: bytes) -> tuple[Path, Except
     """Download the coder's weights from a server of our own, with some of them here already."""
     from ramekin import fetch
     from ramekin.client import HubClient
-    from ramekin.store import BlobStore
     from ramekin.digests import DigestMemory
     from ramekin.environment import Environment
     from ramekin.errors import RamekinError
     from ramekin.lock.model import CardFacts, PinnedFile, PinnedSource
     from ramekin.progress import Silence
+    from ramekin.store import BlobStore
 
     pinned = PinnedFile(size=SIZE, sha256=hashlib.sha256(CONTENT).hexdigest(), blob=None)
     source = PinnedSource(

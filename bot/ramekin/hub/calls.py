@@ -108,7 +108,7 @@ class Call:
         """
         try:
             value = json.loads(self.body or b"{}")
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise Refusal(400, f"The body is not JSON: {error}") from error
         if value is None:
             return {}

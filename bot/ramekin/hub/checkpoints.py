@@ -19,7 +19,7 @@ def read_header(path: Path) -> dict[str, Any] | None:
         text = file.read(length)
     try:
         header = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return header if isinstance(header, dict) else None
 
@@ -36,6 +36,6 @@ def count_parameters(paths: Iterable[Path]) -> dict[str, Any] | None:
                 continue
             try:
                 counts[str(tensor["dtype"])] += math.prod(int(side) for side in tensor["shape"])
-            except (KeyError, TypeError, ValueError):
+            except (KeyError, TypeError, ValueError, OverflowError):
                 return None
     return {"parameters": dict(counts), "total": counts.total()} if counts else None

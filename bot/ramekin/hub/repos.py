@@ -220,6 +220,6 @@ def read_text(store: Store, entry: Entry | None) -> str:
 def _json_object(text: str) -> dict[str, Any]:
     try:
         value = json.loads(text or "{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
