@@ -56,17 +56,14 @@ REQUESTS = {
 MISHAPS: dict[str, dict[str, Any]] = {
     "429": {"kind": "status", "status": 429, "headers": {"Retry-After": "0"}, "times": 2},
     "500": {"kind": "status", "status": 500, "times": 1},
+    "503": {"kind": "status", "status": 503, "times": 2},
     "unheard": {"kind": "drop-before", "times": 2},
     "unanswered": {"kind": "drop-after", "times": 1},
 }
 
 
-@pytest.mark.parametrize("mishap", MISHAPS)
-@pytest.mark.parametrize("request_", REQUESTS)
-def test_once_or_twice_is_mended(made: Kitchen, request_: str, mishap: str) -> None:
-    method, path = REQUESTS[request_]
-    made.manifest(more="  tag: v1\n")
-    made.hub.faults.add(Fault(method=method, path=path, **MISHAPS[mishap]))
+def run_and_tag(made: Kitchen) -> None:
+    """A run that is mended, with all that it is to leave."""
     done = made.ok("run", "merge.yaml", "--json").data
     assert made.hub.faults.pending() == []
     assert done["changed"] is True
@@ -74,6 +71,21 @@ def test_once_or_twice_is_mended(made: Kitchen, request_: str, mishap: str) -> N
     refs = made.hub.store.get(made.target).refs()
     assert refs["refs/tags/v1"] == refs["refs/heads/main"] == done["commit"]
     made.assert_clean()
+
+
+@pytest.mark.parametrize("mishap", MISHAPS)
+def test_every_request_fails_once_or_twice(made: Kitchen, mishap: str) -> None:
+    made.manifest(more="  tag: v1\n")
+    made.hub.faults.add(*(Fault(method=method, path=path, **MISHAPS[mishap]) for method, path in REQUESTS.values()))
+    run_and_tag(made)
+
+
+@pytest.mark.parametrize("request_", [name for name, (method, _) in REQUESTS.items() if method != "GET"])
+def test_a_request_is_carried_out_and_its_answer_lost(made: Kitchen, request_: str) -> None:
+    method, path = REQUESTS[request_]
+    made.manifest(more="  tag: v1\n")
+    made.hub.faults.add(Fault("drop-after", method=method, path=path))
+    run_and_tag(made)
 
 
 # What cannot be mended by asking again: exit code, and whether weights may have been fetched by then.
@@ -115,7 +127,7 @@ def test_a_connection_that_stays_broken(made: Kitchen, request_: str) -> None:
     assert made.commits() == []
 
 
-@pytest.mark.parametrize("status", [400, 403, 409, 422])
+@pytest.mark.parametrize("status", [400, 403, 409])
 @pytest.mark.parametrize("request_", ["info", "header", "create", "preupload", "batch", "upload", "commit"])
 def test_a_refusal_is_not_repeated(made: Kitchen, request_: str, status: int) -> None:
     if (request_, status) == ("create", 409):
@@ -292,7 +304,7 @@ def test_a_lost_race_for_creating_it(made: Kitchen, fills: bool) -> None:
 
 def test_a_hub_that_echoes_the_token(made: Kitchen) -> None:
     token = made.hub.token
-    for padding in (0, 30, 45, 60, 200):
+    for padding in (0, 30, 60):
         message = f"{'x' * padding}The token {token} is not welcome{'y' * padding}"
         for request_, code in (("info", 4), ("who", 7)):
             method, path = REQUESTS[request_]
