@@ -27,8 +27,9 @@ lint: $(VENV)/.dev ## Formatter, linter, strict types, workflows.
 	$(BIN)/zizmor --offline --quiet --persona auditor .github templates/init/.github
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml templates/init/.github/workflows/*.yml
 
-bench: $(VENV)/.dev ## Measure merging against reading and writing the same bytes.
+bench: $(VENV)/.dev ## Measure merging against reading and writing the same bytes, and how soon commands answer.
 	$(BIN)/python benchmarks/merge.py
+	$(BIN)/python benchmarks/startup.py
 
 setup-demo: $(VENV)/.demo ## Install what the demonstration needs.
 setup: $(VENV)/.dev ## Install everything, for developing.

@@ -87,6 +87,11 @@ class HubClient:
         """The Hub's address."""
         return self._environment.endpoint
 
+    @property
+    def offline(self) -> bool:
+        """Whether nothing may be asked of the network."""
+        return self._environment.offline
+
     def secrets(self) -> tuple[str, ...]:
         """Token values that no output may show."""
         known = (self._token.reveal() if self._token else None, get_token())

@@ -65,10 +65,14 @@ class HubSource:
             ) from error
 
     def reader(self, pinned: PinnedSource) -> ReadRange:
-        """A reader of the pinned commit: of files that are here already, else by one range request a call."""
+        """A reader of the pinned commit, by one range request a call.
+
+        Offline it reads the files that are here already. Otherwise the Hub is asked even for those: a lock that names a
+        commit which does not exist is not to be believed.
+        """
 
         def read(file: str, start: int, stop: int) -> bytes:
-            path = self._store.at_hand(pinned, file, pinned.files[file])
+            path = self._store.at_hand(pinned, file, pinned.files[file]) if self._client.offline else None
             if path is None:
                 return self._client.read(pinned.source, pinned.commit, file, start, stop)
             with path.open("rb") as stream:
