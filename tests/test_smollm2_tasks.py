@@ -140,7 +140,7 @@ def test_a_call_names_an_offered_tool_and_its_arguments():
 def test_the_latest_note_holds():
     replaced = 0
     for item in tasks.TASKS["memory"].items("train", 200):
-        *notes, question = item.user.removeprefix("Notes:\n").splitlines()
+        *notes, question, _ = item.user.removeprefix("Notes:\n").splitlines()
         subject = question.removeprefix("What is ").removesuffix("?")
         values = [note.removeprefix(f"- {subject}: ") for note in notes if note.startswith(f"- {subject}: ")]
         assert values[-1] == item.answer

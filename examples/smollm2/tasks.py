@@ -126,7 +126,7 @@ class Tool:
 
     @property
     def signature(self) -> str:
-        return f"{self.name}({', '.join(self.arguments)})"
+        return json.dumps({"name": self.name, "arguments": dict.fromkeys(self.arguments, "...")})
 
 
 TOOLS = (
@@ -156,21 +156,22 @@ TOOLS = (
     ),
 )
 POOLS["unit"] = pool("miles meters inches feet yards kilometers")
-TOOL_SYSTEM = 'Answer with one JSON tool call {{"name": ..., "arguments": {{...}}}} and nothing else.\nTools: {tools}'
+OFFERED = 3
+TOOL_SYSTEM = "Answer with the JSON of one tool call and nothing else. Tools:\n{tools}"
 
 
 def draw_tool(random: Random, split: Split) -> Item:
-    """A request, four tools to choose from, and the call that serves it."""
+    """A request, some tools to choose from, and the call that serves it."""
     tool = random.choice(TOOLS)
-    offered = [tool, *random.sample([other for other in TOOLS if other is not tool], 3)]
+    offered = [tool, *random.sample([other for other in TOOLS if other is not tool], OFFERED - 1)]
     random.shuffle(offered)
     values = fill(random, split, list(tool.arguments.values()))
     arguments = {
         argument: int(values[kind]) if kind == "number" else values[kind] for argument, kind in tool.arguments.items()
     }
     return Item(
-        system=TOOL_SYSTEM.format(tools=", ".join(tool.signature for tool in offered)),
-        user=random.choice(tool.requests).format(**values),
+        system=TOOL_SYSTEM.format(tools="\n".join(tool.signature for tool in offered)),
+        user=random.choice(tool.requests).format(**values) + "\nTool call:",
         answer=json.dumps({"name": tool.name, "arguments": arguments}),
     )
 
@@ -212,7 +213,11 @@ def draw_shell(random: Random, split: Split) -> Item:
     """A chore on files and the command that does it."""
     kinds, command, requests = random.choice(COMMANDS)
     values = fill(random, split, kinds)
-    return Item(system=SHELL_SYSTEM, user=random.choice(requests).format(**values), answer=command.format(**values))
+    return Item(
+        system=SHELL_SYSTEM,
+        user=random.choice(requests).format(**values) + "\nCommand:",
+        answer=command.format(**values),
+    )
 
 
 def same_command(answer: str, output: str) -> bool:
@@ -254,7 +259,7 @@ def draw_memory(random: Random, split: Split) -> Item:
     if random.random() < 1 / 3:
         value = random.choice([other for other in POOLS[FACTS[fact]].split(split) if other != value])
         lines.append(f"- {person}'s {fact}: {value}")
-    user = "Notes:\n" + "\n".join(lines) + f"\nWhat is {person}'s {fact}?"
+    user = "Notes:\n" + "\n".join(lines) + f"\nWhat is {person}'s {fact}?\nValue:"
     return Item(system=MEMORY_SYSTEM, user=user, answer=value)
 
 

@@ -27,9 +27,9 @@ class Settings:
 
     steps: int = 60
     batch: int = 8
-    learning_rate: float = 2e-5
+    learning_rate: float = 2e-4
     warmup: int = 6
-    epsilon: float = 1e-8
+    epsilon: float = 1e-4  # So large that elements with small gradients hardly move: that is what makes it sparse.
     seed: int = 0
 
 
