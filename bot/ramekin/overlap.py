@@ -2,15 +2,16 @@
 
 from ramekin.pipeline import Prepared, fetch
 from ramekin.report import ReportedOverlap, report_overlap
+from ramekin.room import enough_to_load
 from ramekin.workbench import Workbench
 
 
 def count_overlap(bench: Workbench, prepared: Prepared, device: str = "auto") -> ReportedOverlap:
     """Fetch the sources and count, in one pass, which experts changed which elements."""
-    from ramekin.merge.engine import probe
-    from ramekin.merge.resources import Resources
-
     layout = prepared.made.mergeable()
+    with enough_to_load():
+        from ramekin.merge.engine import probe
+        from ramekin.merge.resources import Resources
     method = prepared.loaded.manifest.method
     resources = Resources(device="cuda" if device == "cuda" else "cpu")
     files = fetch(bench, prepared).files

@@ -21,7 +21,7 @@ from ramekin.plan.standing import Standing, look_at, unseen
 from ramekin.publish.card_only import publish_card
 from ramekin.publish.committing import Published, check_tag, merged_files, note_commit, publish, put_tag
 from ramekin.report import REPORT_NAME, Report, read_report
-from ramekin.room import check_room
+from ramekin.room import check_room, enough_to_load
 from ramekin.sources import Sources
 from ramekin.staging import clear_workplace, finished, workplace
 from ramekin.workbench import Workbench
@@ -133,14 +133,14 @@ def merge_prepared(
     bench: Workbench, prepared: Prepared, out: Path, *, device: str = "auto", replace: bool = False
 ) -> Report:
     """Fetch and merge into a directory, which appears complete or not at all."""
-    from ramekin.merge.merging import MergeJob, merge_into
-
     layout = prepared.made.mergeable()
     if report := finished(out, prepared.lock.key, replace=replace):
         return report
     if cost := prepared.plan.cost:
         needs = [(bench.environment.state, cost.download_bytes), (out.parent, cost.write_bytes)]
         check_room(needs, cost.memory_bytes)
+    with enough_to_load():
+        from ramekin.merge.merging import MergeJob, merge_into
     started = time.monotonic()
     fetched = fetch(bench, prepared)
     seconds = time.monotonic() - started

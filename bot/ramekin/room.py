@@ -3,7 +3,8 @@
 import os
 import resource
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -49,6 +50,23 @@ def check_room(needs: Iterable[tuple[Path, int]], memory: int) -> None:
         )
     if problems:
         raise ResourceError(problems=problems)
+
+
+@contextmanager
+def enough_to_load() -> Iterator[None]:
+    """Around the loading of large libraries: under a limit on memory, what cannot be loaded has no room.
+
+    Raises:
+        ResourceError: There is a limit (`ulimit -v`), and a library cannot be mapped below it.
+    """
+    try:
+        yield
+    except (ImportError, OSError) as error:
+        if isinstance(error, ModuleNotFoundError) or _limit() is None:
+            raise
+        raise ResourceError(
+            "there is not enough memory to load what merges", "raise the limit, or use a larger machine"
+        ) from error
 
 
 def existing(directory: Path) -> Path:

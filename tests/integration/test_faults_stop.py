@@ -245,7 +245,7 @@ def test_too_little_memory(made: Kitchen, memory: int) -> None:
     assert made.commits() == []
 
 
-@pytest.mark.parametrize("kibibytes", [700_000, 1_100_000])
+@pytest.mark.parametrize("kibibytes", [400_000, 550_000, 700_000])
 def test_too_little_memory_in_a_fresh_process(made: Kitchen, kibibytes: int) -> None:
     command = ["bash", "-c", f'ulimit -v {kibibytes} && exec "$0" -m ramekin run merge.yaml']
     done = subprocess.run(
