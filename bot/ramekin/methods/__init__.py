@@ -1,22 +1,55 @@
 """The merging methods: one file per family, one line in `METHODS` per method.
 
 A method's class holds its parameters, their defaults, its formula and its coefficients, and knows nothing of files or
-hubs. It is light: reading a manifest or listing the methods needs no torch and no numpy. The loops over elements are
-in `ramekin.merge.kernels`.
+hubs. It is light: reading a manifest or listing the methods needs no torch and no numpy. What works on chunks is in
+`ramekin.merge.operators`, the loops over elements are in `ramekin.merge.loops`.
 """
 
 from typing import Annotated, Final
 
 from pydantic import Field
 
+from ramekin.methods.averaging import Average, TaskArithmetic
 from ramekin.methods.base import Method
-from ramekin.methods.ram import Ram, RamPlus, RamPlusSmooth
+from ramekin.methods.dare import Dare, DareTies
+from ramekin.methods.model_stock import ModelStock
+from ramekin.methods.ram import Ram, RamPlus, RamPlusSmooth, RamUnique
+from ramekin.methods.ties import Ties
 
-METHODS: Final[tuple[type[Method], ...]] = (Ram, RamPlus, RamPlusSmooth)
+METHODS: Final[tuple[type[Method], ...]] = (
+    Ram,
+    RamPlus,
+    RamPlusSmooth,
+    RamUnique,
+    Average,
+    TaskArithmetic,
+    Ties,
+    Dare,
+    DareTies,
+    ModelStock,
+)
 
-AnyMethod = Annotated[Ram | RamPlus | RamPlusSmooth, Field(discriminator="name")]
+AnyMethod = Annotated[
+    Ram | RamPlus | RamPlusSmooth | RamUnique | Average | TaskArithmetic | Ties | Dare | DareTies | ModelStock,
+    Field(discriminator="name"),
+]
 
-__all__ = ["METHODS", "AnyMethod", "Method", "Ram", "RamPlus", "RamPlusSmooth", "method_names"]
+__all__ = [
+    "METHODS",
+    "AnyMethod",
+    "Average",
+    "Dare",
+    "DareTies",
+    "Method",
+    "ModelStock",
+    "Ram",
+    "RamPlus",
+    "RamPlusSmooth",
+    "RamUnique",
+    "TaskArithmetic",
+    "Ties",
+    "method_names",
+]
 
 
 def method_names() -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""RAM, RAM+ and RAM+s: Reinforced Agent Merging (arXiv 2601.13572).
+"""RAM, RAM+, RAM+s and the unique part of one expert: Reinforced Agent Merging (arXiv 2601.13572).
 
 Reinforcement learning changes few weights, and different ones for different tasks. Where one expert alone changed an
 element (its unique part) an average would dilute the change by N; RAM keeps it whole, and averages only what is
@@ -11,12 +11,13 @@ shared with others, and so averaged away.
 """
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from ramekin.methods.base import Method
+from ramekin.methods.base import EPSILON, Method
 
 _MERGE = """tau_t = theta_t - theta_base;   m_t,i = [|tau_t,i| > epsilon];   c_i = sum_t m_t,i
 tau_i = lambda_t * tau_t,i                     where c_i = 1
@@ -73,12 +74,23 @@ class RamFamily(Method):
     """What the three share: the probe and the merge. They differ in lambda."""
 
     reference: ClassVar[str] = "arXiv 2601.13572, Eq. 1-2 and 7"
+    overlap: ClassVar[Literal["defines", "shows"]] = "defines"
 
-    epsilon: float = Field(1e-5, ge=0, description="a change of at most this size counts as none")
+    epsilon: float = Field(EPSILON, ge=0, description="a change of at most this size counts as none")
 
     @abstractmethod
     def lambda_of(self, shared: int, unique: int) -> float:
         """Factor on the unique part of an expert with so many shared and unique elements, in float64."""
+
+    def coefficients(self, lambdas: Sequence[float]) -> list[float]:
+        """Factor on the sum of the changes by pattern, in float64: `2**N`, bit t set where expert t has changed.
+
+        It is `lambda_t` where t alone changed an element, and `1 / c` where c experts did (Eq. 7).
+        """
+        exact = [0.0] + [1.0 / pattern.bit_count() for pattern in range(1, 1 << len(lambdas))]
+        for t, factor in enumerate(lambdas):
+            exact[1 << t] = factor
+        return exact
 
     def lambdas(self, overlap: Overlap) -> tuple[float, ...]:
         """One factor per expert, in manifest order, in float64; the kernels round them to float32 once."""
@@ -89,7 +101,6 @@ class Ram(RamFamily):
     """RAM: unique changes whole, shared changes averaged."""
 
     formula: ClassVar[str] = _MERGE + "\nlambda_t = 1"
-    passes: ClassVar[int] = 1
 
     name: Literal["ram"] = "ram"
 
@@ -103,7 +114,7 @@ class RamPlus(RamFamily):
 
     formula: ClassVar[str] = _MERGE + "\nlambda_t = 1 + r * clip(rho_t, 0, alpha),   rho_t = shared_t / unique_t"
     reference: ClassVar[str] = "arXiv 2601.13572, Eq. 1-2, 6 and 7"
-    passes: ClassVar[int] = 2
+    passes: ClassVar[Literal[1, 2]] = 2
 
     name: Literal["ram+"] = "ram+"
     r: float = Field(0.1, ge=0, description="strength of the rescaling")
@@ -121,7 +132,7 @@ class RamPlusSmooth(RamFamily):
 
     formula: ClassVar[str] = _MERGE + "\nlambda_t = 1 + r * shared_t / (shared_t + unique_t)"
     reference: ClassVar[str] = "arXiv 2601.13572, Eq. 1-2, 7 and 8"
-    passes: ClassVar[int] = 2
+    passes: ClassVar[Literal[1, 2]] = 2
 
     name: Literal["ram+s"] = "ram+s"
     r: float = Field(0.1, ge=0, description="strength of the rescaling")
@@ -130,3 +141,31 @@ class RamPlusSmooth(RamFamily):
         """`1 + r * shared / (shared + unique)`, 1 for an expert that changed nothing."""
         changed = shared + unique
         return 1.0 + self.r * (shared / changed if changed else 0.0)
+
+
+class RamUnique(Method):
+    """The unique part of one expert alone, whole or diluted: a diagnostic, not a way to merge (Fig. 3)."""
+
+    formula: ClassVar[str] = (
+        "tau_t = theta_t - theta_base;   m_t,i = [|tau_t,i| > epsilon];   c_i = sum_t m_t,i\n"
+        "theta = theta_base + scale * tau_expert     where expert alone changed the element (c_i = 1)\n"
+        "theta = theta_base                          elsewhere"
+    )
+    reference: ClassVar[str] = "arXiv 2601.13572, Fig. 3"
+    overlap: ClassVar[Literal["defines", "shows"]] = "defines"
+
+    name: Literal["ram-unique"] = "ram-unique"
+    expert: str = Field(description="whose unique part", min_length=1, max_length=64, examples=["coder"])
+    scale: float = Field(1.0, ge=0, description="factor on it; 1/N is what an average leaves of it")
+    epsilon: float = Field(EPSILON, ge=0, description="a change of at most this size counts as none")
+
+    def misnamed(self, experts: Sequence[str]) -> dict[str, str]:
+        """`expert` must be one of them."""
+        names = ", ".join(f"`{name}`" for name in experts)
+        return {} if self.expert in experts else {"expert": f"is none of the experts {names}"}
+
+    def coefficients(self, experts: Sequence[str]) -> list[float]:
+        """Factor on the sum of the changes by pattern, in float64: `2**N`, bit t set where expert t has changed."""
+        exact = [0.0] * (1 << len(experts))
+        exact[1 << experts.index(self.expert)] = self.scale
+        return exact
