@@ -44,6 +44,39 @@ class Tensor:
         return self.numel * ITEM_SIZES[self.dtype]
 
 
+@dataclass(frozen=True, slots=True)
+class LowRank:
+    """The change of one tensor as a product of low rank (LoRA, arXiv 2106.09685): `scaling * (B A)`.
+
+    Attributes:
+        a: `[r, in]`.
+        b: `[out, r]`.
+        scaling: Factor on the product.
+        transposed: Whether the tensor that changes is stored as `[in, out]`, so that the product's transpose is added.
+    """
+
+    a: Tensor
+    b: Tensor
+    scaling: float
+    transposed: bool = False
+
+    @property
+    def rank(self) -> int:
+        """The rank, `r`."""
+        return self.a.shape[0]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Dimensions of the tensor that changes."""
+        rows, columns = self.b.shape[0], self.a.shape[1]
+        return (columns, rows) if self.transposed else (rows, columns)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of data of both factors."""
+        return self.a.nbytes + self.b.nbytes
+
+
 @dataclass(frozen=True)
 class Inventory:
     """All tensors of a checkpoint, in file order and, within a file, in the order of their data.

@@ -4,7 +4,12 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from ramekin.checkpoint.tensors import ITEM_SIZES, Tensor
+from ramekin.checkpoint.tensors import ITEM_SIZES, LowRank, Tensor
+
+__all__ = ["Layout", "LowRank", "Part", "Shard", "TensorTask"]
+
+Part = Tensor | LowRank | None
+"""What an expert has of a tensor: all of it, its change as a product of low rank, or nothing, which is the base's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,8 +22,9 @@ class TensorTask:
         shape: The base's dimensions.
         operation: `merge`, or `copy` for what is not floating point: equal in all, and copied from the base.
         base: The base's tensor.
-        experts: The experts' tensors in manifest order. Where an expert's vocabulary is padded differently its first
-            dimension differs; elements that it lacks count as unchanged, elements that the base lacks are left out.
+        experts: What each expert has of it, in manifest order. Where an expert's vocabulary is padded differently its
+            first dimension differs; elements that it lacks count as unchanged, elements that the base lacks are left
+            out. A product has the base's dimensions.
     """
 
     name: str
@@ -26,7 +32,7 @@ class TensorTask:
     shape: tuple[int, ...]
     operation: Literal["merge", "copy"]
     base: Tensor
-    experts: tuple[Tensor, ...]
+    experts: tuple[Part, ...]
 
     @property
     def numel(self) -> int:
@@ -37,6 +43,11 @@ class TensorTask:
     def nbytes(self) -> int:
         """Bytes of the output."""
         return self.numel * ITEM_SIZES[self.dtype]
+
+    @property
+    def input_bytes(self) -> int:
+        """Bytes of tensor data that one pass over its inputs reads."""
+        return self.base.nbytes + sum(part.nbytes for part in self.experts if part is not None)
 
 
 @dataclass(frozen=True)
@@ -67,4 +78,4 @@ class Layout:
     @property
     def input_bytes(self) -> int:
         """Bytes of tensor data that one pass over all inputs reads."""
-        return sum(t.base.nbytes + sum(e.nbytes for e in t.experts) for s in self.shards for t in s.tensors)
+        return sum(task.input_bytes for shard in self.shards for task in shard.tensors)
