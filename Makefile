@@ -6,8 +6,11 @@ BIN := $(VENV)/bin
 export PATH := $(abspath $(BIN)):$(PATH)
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 CPU := --constraint constraints/cpu.txt
+# Only compared with, never imported: it has a venv of its own, so that its dependencies and ours do not meet.
+MERGEKIT := .venv-mergekit
+PIP_MERGEKIT := $(BIN)/python -m pip --python $(MERGEKIT)/bin/python --disable-pip-version-check install --quiet --no-compile
 
-.PHONY: help demo test test-fast lint bench setup setup-demo clean
+.PHONY: help demo test test-fast lint bench mergekit setup setup-demo clean
 
 help: ## Show what there is.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -32,11 +35,13 @@ bench: $(VENV)/.dev ## Measure merging against reading and writing the same byte
 	$(BIN)/python benchmarks/merge.py
 	$(BIN)/python benchmarks/startup.py
 
+mergekit: $(MERGEKIT)/.ready ## Install mergekit, which tests and benchmarks compare with, in a venv of its own.
+
 setup-demo: $(VENV)/.demo ## Install what the demonstration needs.
 setup: $(VENV)/.dev ## Install everything, for developing.
 
-clean: ## Remove the environment and what the demonstration made.
-	rm -rf $(VENV) demo
+clean: ## Remove the environments and what the demonstration made.
+	rm -rf $(VENV) $(MERGEKIT) demo
 
 $(VENV)/.python:
 	$(PYTHON) -m venv $(VENV)
@@ -54,4 +59,11 @@ $(VENV)/.demo: pyproject.toml $(VENV)/.torch
 
 $(VENV)/.dev: pyproject.toml $(VENV)/.demo
 	$(PIP) $(CPU) --editable '.[demo,example]' --group dev
+	touch $@
+
+$(MERGEKIT)/.ready: constraints/cpu.txt constraints/mergekit.txt $(VENV)/.python
+	$(PYTHON) -m venv --clear --without-pip $(MERGEKIT)
+	$(PIP_MERGEKIT) $(CPU) torch
+	$(PIP_MERGEKIT) $(CPU) --requirement constraints/mergekit.txt
+	$(PIP_MERGEKIT) --no-deps mergekit==0.1.5
 	touch $@
