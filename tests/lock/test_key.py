@@ -6,6 +6,7 @@ from ramekin.lock.file import lock_path, read_lock, write_lock
 from ramekin.lock.key import fits, merge_key, sources_fit
 from ramekin.lock.model import CardFacts, Lock, PinnedFile, PinnedSource
 from ramekin.manifest.model import Manifest
+from ramekin.methods import METHODS, Method
 from ramekin.methods.base import SEMANTICS
 
 
@@ -39,6 +40,8 @@ def lock(made: Manifest) -> Lock:
     [
         {"method": {"name": "ram"}},
         {"method": {"name": "ram+", "r": 0.2}},
+        {"method": {"name": "ties"}},
+        {"method": {"name": "dare", "seed": 1}},
         {"output": {"repo": "org/elsewhere"}},
         {"output": {"repo": "org/out", "dtype": "float32"}},
         {"output": {"repo": "org/out", "shard_size": "1GB"}},
@@ -64,6 +67,31 @@ def test_card_texts_and_spelled_out_defaults_do_not(changes: dict[str, object]) 
     made = lock(manifest())
     assert merge_key(manifest(**changes), made.base, made.experts) == made.key
     assert fits(made, manifest(**changes))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_parameter_is_part_of_the_key(method: type[Method]) -> None:
+    written = {"name": method.title()} | ({"expert": "a"} if "expert" in method.fields() else {})
+    made, experts = manifest(method=written), lock(manifest()).experts
+    key = merge_key(made, lock(manifest()).base, experts)
+    others = {"expert": "b", "filter_wise": True, "seed": 3, "weight": {"a": 0.25, "b": 0.5}}
+    for name in method.fields():
+        other = manifest(method=written | {name: others.get(name, 0.125)})
+        assert merge_key(other, lock(manifest()).base, experts) != key, name
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("ram", "d5e091a1858fe9b1ac36375f478cbff090709a5c2d8b6389461109d1effeb97e"),
+        ("ram+", "1eb6ff0f9eb810a0cde2e27112a2e8c9285f7a38406d7176692c23c0fd652205"),
+        ("ram+s", "18140c92ca182dfe1d6518110b762535764f1b109d7f36f43a4f86c4d3c3c876"),
+    ],
+)
+def test_keys_stay_what_they_were_for_the_same_arithmetic(name: str, key: str) -> None:
+    made = lock(manifest())
+    assert SEMANTICS == 1, "the keys below are of version 1; take the new ones"
+    assert merge_key(manifest(method={"name": name}), made.base, made.experts) == f"sha256:{key}"
 
 
 def test_weights_count_and_commits_do_not() -> None:

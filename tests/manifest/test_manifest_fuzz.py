@@ -8,10 +8,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_manifest_reading import COMPLETE
 from test_manifest_wrong import assert_showable
-from wrong_manifests import WRONG
+from wrong_manifests import WRONG, whole
 
 from ramekin.errors import ManifestError
 from ramekin.manifest.reading import LoadedManifest, read_manifest
+from ramekin.methods import method_names
 
 _SETTINGS = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -21,11 +22,27 @@ _TOKENS = st.sampled_from(
         *(": ", "- ", "? ", "--- ", "...\n", "<<: ", "&a ", "*a ", "!!str ", "!", "\n  ", "\n    ", "|9", ">-"),
         *('"\\u', '"\\U', '"\\x'),
         *("version", "base", "experts", "method", "name", "repo", "revision", "path", "output", "card", "ram+"),
+        *(
+            "weight",
+            "lambda",
+            "expert",
+            "ties",
+            "dare",
+            "model-stock",
+            "ram-unique",
+            "coder",
+            "tool",
+            "by name",
+            "for all",
+        ),
         *("1", "0x", "1e999", ".nan", "-.inf", "9" * 50, "true", "null", "yes", "org/name", "./x", "org/name@"),
     ]
 )
 
 
+_WEIGHTED = whole(
+    method="method:\n  name: dare-ties\n  drop_rate: 0.3\n  seed: 7\n  weight:\n    coder: 1\n    tool: 2\n  lambda: 2\n"
+)
 _EDITS = st.tuples(st.integers(0, len(COMPLETE)), st.integers(0, 12), _TOKENS | st.text(max_size=3))
 
 
@@ -70,9 +87,8 @@ def test_random_tokens(outcome, tokens: list[str]) -> None:
 
 
 @_SETTINGS
-@given(edits=st.lists(_EDITS, max_size=4))
-def test_mutated_manifests(outcome, edits: list[tuple[int, int, str]]) -> None:
-    text = COMPLETE
+@given(text=st.sampled_from([COMPLETE, _WEIGHTED]), edits=st.lists(_EDITS, max_size=4))
+def test_mutated_manifests(outcome, text: str, edits: list[tuple[int, int, str]]) -> None:
     for start, length, new in edits:
         text = text[:start] + new + text[start + length :]
     outcome(text.encode("utf-8", "surrogatepass"))
@@ -80,6 +96,7 @@ def test_mutated_manifests(outcome, edits: list[tuple[int, int, str]]) -> None:
 
 _SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
 _INNER = ["repo", "path", "name", "epsilon", "alpha", "private", "shard_size", "dtype", "language"]
+_WEIGHING = ["weight", "lambda", "density", "drop_rate", "seed", "filter_wise", "expert", "scale"]
 _KEYS = st.sampled_from(_INNER) | st.text(max_size=5)
 _TOP = st.sampled_from(["version", "base", "experts", "method", "output", "card"])
 _VALUES = st.recursive(
@@ -91,6 +108,21 @@ _VALUES = st.recursive(
 @given(parts=st.dictionaries(_TOP | _KEYS, _VALUES))
 def test_any_value_anywhere(outcome, parts: dict[str, object]) -> None:
     outcome("".join(f"{_yaml(key)}: {_yaml(value)}\n" for key, value in parts.items()).encode("utf-8", "surrogatepass"))
+
+
+@_SETTINGS
+@given(
+    name=st.sampled_from(method_names()),
+    parameters=st.dictionaries(
+        st.sampled_from(_WEIGHING), _SCALARS | st.dictionaries(st.sampled_from(["coder", "tool"]) | st.text(), _SCALARS)
+    ),
+)
+def test_any_parameter_of_any_method(outcome, name: str, parameters: dict[str, object]) -> None:
+    method = f"method: {_yaml({'name': name} | parameters)}\n"
+    made = outcome(whole(method=method).encode("utf-8", "surrogatepass"))
+    if isinstance(made, LoadedManifest):
+        assert made.manifest.method.misnamed(("coder", "tool")) == ()
+        assert made.manifest.method.name == name
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -5,11 +5,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from wrong_manifests import whole
+from wrong_manifests import least, whole
 
 from ramekin.manifest.model import CardTexts, Manifest, Source
 from ramekin.manifest.reading import LoadedManifest, read_manifest
-from ramekin.methods import Ram, RamPlus, RamPlusSmooth
+from ramekin.methods import METHODS, Method, RamPlus
+from ramekin.methods.base import weights_of
 
 COMPLETE = """\
 version: 1
@@ -175,9 +176,41 @@ def test_long_texts(read) -> None:
     assert loaded.lines["card.title"] == 15
 
 
-@pytest.mark.parametrize("method", [Ram, RamPlus, RamPlusSmooth])
-def test_methods_have_defaults(read, method: type[Ram]) -> None:
-    assert read(whole(method=f"method:\n  name: {method.title()}\n")).manifest.method == method()
+@pytest.mark.parametrize("method", METHODS)
+def test_methods_have_defaults(read, method: type[Method]) -> None:
+    made = read(whole(method=least(method))).manifest.method
+    assert type(made) is method
+    assert all(
+        made.parameters()[key] == info.default for key, info in method.fields().items() if not info.is_required()
+    )
+    assert [*made.parameters()] == [*method.fields()]
+
+
+def test_weights_for_all_and_by_name(read) -> None:
+    def weights(written: str, name: str = "dare") -> tuple[float, ...]:
+        method = read(whole(method=f"method: {{name: {name}, weight: {written}}}\n")).manifest.method
+        return weights_of(method.weight, ("coder", "tool"))
+
+    assert weights("null") == (0.5, 0.5)
+    assert weights("2") == (2.0, 2.0)
+    assert weights("{tool: -1, coder: 0.25}") == (0.25, -1.0)
+    assert weights("{tool: 0, coder: 3}", "ties") == (3.0, 0.0)
+
+
+def test_a_parameter_whose_name_is_a_word_of_python(read) -> None:
+    method = read(whole(method="method: {name: ties, lambda: 0.5}\n")).manifest.method
+    assert method.scale == 0.5
+    assert method.parameters() == {"density": 0.2, "weight": 1.0, "lambda": 0.5}
+
+
+def test_weights_are_the_same_in_any_order_and_every_parameter_counts(read) -> None:
+    def canonical(parameters: str) -> dict[str, object]:
+        return read(whole(method=f"method: {{name: dare-ties, {parameters}}}\n")).manifest.canonical()
+
+    one = canonical("weight: {coder: 1, tool: 2}")
+    assert canonical("weight: {tool: 2.0, coder: 1.0}, lambda: 1, seed: 0, drop_rate: 0.5") == one
+    for other in ("weight: {coder: 2, tool: 1}", "lambda: 2", "seed: 1", "drop_rate: 0.25", "weight: 1"):
+        assert canonical(f"weight: {{coder: 1, tool: 2}}, {other}" if "weight" not in other else other) != one
 
 
 def test_an_empty_card(read) -> None:

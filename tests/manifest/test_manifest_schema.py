@@ -9,11 +9,12 @@ from typing import Any
 import jsonschema
 import pytest
 from test_manifest_reading import COMPLETE
-from wrong_manifests import KEYS, VALUES, Wrong, whole
+from wrong_manifests import KEYS, VALUES, Wrong, least, whole
 
 from ramekin.manifest.document import read_document
 from ramekin.manifest.model import CardTexts, Manifest, Output, Source
 from ramekin.manifest.nodes import DocumentError
+from ramekin.manifest.places import keys_of
 from ramekin.manifest.schema import SCHEMA_ID, manifest_schema, schema_text
 from ramekin.methods import METHODS
 
@@ -24,6 +25,8 @@ DOCS = ROOT / "docs"
 _BEYOND_SCHEMA = {
     *("version-float", "same-expert", "same-path", "base-expert", "output-source", "part-of-byte", "huge-size"),
     *("title-lines", "title-escape", "title-surrogate", "summary-reversed", "path-control"),
+    *("infinite-weight", "missing-weight", "weight-of-none", "weight-of-the-base", "weight-of-a-strange-name"),
+    *("weight-of-no-character", "unique-of-none", "stock-of-one"),
     *("nan", "infinite", "too-large", "endless", "expert-name-line"),
 }
 
@@ -54,7 +57,12 @@ def test_the_committed_copy_is_current() -> None:
         whole(card="card: {}\n"),
         whole(output="output: {repo: me/x, shard_size: 0.5GiB, dtype: null, private: false}\n"),
         whole(output="output: {repo: me/x, shard_size: 1000000}\n"),
-        *(whole(method=f"method: {{name: {method.title()}}}\n") for method in METHODS),
+        *(whole(method=least(method)) for method in METHODS),
+        whole(method="method: {name: ties, density: 1, weight: {coder: 0, tool: 2.5}, lambda: 0.7}\n"),
+        whole(method="method: {name: task-arithmetic, weight: -0.5}\n"),
+        whole(method="method: {name: dare, weight: null, seed: 9223372036854775807, drop_rate: 0}\n"),
+        whole(method="method: {name: dare, weight: {tool: 1, coder: -1}}\n"),
+        whole(method="method: {name: model-stock, filter_wise: true}\n"),
     ],
 )
 def test_valid(validator: jsonschema.Draft202012Validator, text: str) -> None:
@@ -84,7 +92,7 @@ def _properties(node: Any) -> list[tuple[str, dict[str, Any]]]:
 
 def test_every_key_says_what_it_is_for() -> None:
     found = _properties(manifest_schema())
-    names = {name for part in (Manifest, Source, Output, CardTexts, *METHODS) for name in part.model_fields}
+    names = {name for part in (Manifest, Source, Output, CardTexts, *METHODS) for name in keys_of(part)}
     assert {name for name, _ in found} >= names
     assert all(form.get("description") for name, form in found if name != "name")
 
@@ -104,7 +112,7 @@ def test_the_reference_has_every_key_with_its_default(part: type) -> None:
     if heading == "### Methods":
         assert f"\n`{part.title()}`: " in section, f"docs/manifest.md lacks the method {part.title()}"
         section = section.partition(f"\n`{part.title()}`: ")[2].partition("\n\n`")[0]
-    for name, info in part.model_fields.items():
+    for name, info in keys_of(part).items():
         (row,) = [line for line in section.splitlines() if line.startswith(f"| `{name}` |")]
         default = row.split("|")[3].strip()
         assert default == ("required" if name == "name" or info.is_required() else f"`{json.dumps(info.default)}`")

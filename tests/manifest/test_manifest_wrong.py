@@ -11,10 +11,7 @@ from ramekin.errors import ManifestError
 from ramekin.manifest.reading import read_manifest
 from ramekin.methods import method_names
 
-_PLANNED = (
-    *("arm", "average", "task-arithmetic", "ties", "dare", "dare-ties", "model-stock"),
-    *("ram-unique", "best-of", "tuned"),
-)
+_PLANNED = ("arm", "best-of", "tuned")
 
 
 def refused(content: bytes, directory: Path) -> ManifestError:

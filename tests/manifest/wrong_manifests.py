@@ -4,7 +4,10 @@ The line to blame ends in `#!`, or its number is given. `{…}` stands for the p
 they are.
 """
 
+import json
 from dataclasses import dataclass
+
+from ramekin.methods import Method
 
 PARTS = {
     "version": "version: 1\n",
@@ -40,6 +43,12 @@ class Wrong:
 def whole(**parts: str) -> str:
     """A manifest that is right, but for the parts given."""
     return "".join({**PARTS, **parts}.values())
+
+
+def least(method: type[Method]) -> str:
+    """A method with nothing but what it cannot be without."""
+    needed = {key: info.examples[0] for key, info in method.fields().items() if info.is_required()}
+    return f"method: {json.dumps({'name': method.title()} | needed)}\n"
 
 
 def _wrong(name: str, text: str | bytes, what: str, hint: str, line: int | None = None, *, only: bool = True) -> Wrong:
@@ -183,6 +192,36 @@ KEYS = [
         whole(method="method:\n  name: ram+s\n  alpha: 2  #!\n"),
         "`method.alpha` is not a parameter of `ram+s`",
         "that has it: `ram+`",
+    ),
+    _wrong(
+        "other-method-s-parameter",
+        whole(method="method:\n  name: ties\n  scale: 1.0  #!\n"),
+        "`method.scale` is not a parameter of `ties`",
+        "that has it: `ram-unique`; the keys here are `name`, `density`, `weight`, `lambda`",
+    ),
+    _wrong(
+        "near-lambda",
+        whole(method="method:\n  name: dare-ties\n  lamda: 0.5  #!\n"),
+        "`method.lamda` is not a parameter of `dare-ties`",
+        "did you mean `lambda`?",
+    ),
+    _wrong(
+        "lambda-elsewhere",
+        whole(method="method:\n  name: dare\n  lambda: 0.5  #!\n"),
+        "`method.lambda` is not a parameter of `dare`",
+        "that has it: `ties`, `dare-ties`",
+    ),
+    _wrong(
+        "parameter-of-none",
+        whole(method="method:\n  name: average\n  weight: 0.5  #!\n"),
+        "`method.weight` is not a parameter of `average`",
+        "`task-arithmetic`, `ties`, `dare`, `dare-ties`",
+    ),
+    _wrong(
+        "weight-twice",
+        whole(method="method:\n  name: ties\n  weight:\n    coder: 1\n    tool: 1\n    coder: 2  #!\n"),
+        "`method.weight.coder` is written twice",
+        "keep one",
     ),
     _wrong(
         "benchmarks", whole() + "benchmarks: {}  #!\n", "`benchmarks` is not available in this version", "remove it"
@@ -436,6 +475,180 @@ VALUES = [
         whole(method="method:\n  name: ram+\n  r: [0.1]  #!\n"),
         "`method.r` is a list where a number",
         "`r: 0.1`",
+    ),
+    _wrong(
+        "drop-all",
+        whole(method="method:\n  name: dare\n  drop_rate: 1  #!\n"),
+        "`method.drop_rate: 1` is out of range: it must be less than 1",
+        "`drop_rate: 0.5`",
+    ),
+    _wrong(
+        "no-density",
+        whole(method="method:\n  name: ties\n  density: 0  #!\n"),
+        "`method.density: 0` is out of range: it must be more than 0",
+        "`density: 0.2`",
+    ),
+    _wrong(
+        "negative-lambda",
+        whole(method="method:\n  name: ties\n  lambda: -0.5  #!\n"),
+        "`method.lambda: -0.5` is out of range: it must be at least 0",
+        "`lambda: 1.0`",
+    ),
+    _wrong(
+        "negative-seed",
+        whole(method="method:\n  name: dare\n  seed: -1  #!\n"),
+        "`method.seed: -1` is out of range",
+        "`seed: 0`",
+    ),
+    _wrong(
+        "float-seed",
+        whole(method="method:\n  name: dare-ties\n  seed: 1.5  #!\n"),
+        "`method.seed` is the number 1.5 where a whole number is wanted",
+        "`seed: 0`",
+    ),
+    _wrong(
+        "text-seed",
+        whole(method="method:\n  name: dare\n  seed: seven  #!\n"),
+        "`method.seed` is the text `seven` where a whole number",
+        "`seed: 0`",
+    ),
+    _wrong(
+        "number-filter-wise",
+        whole(method="method:\n  name: model-stock\n  filter_wise: 1  #!\n"),
+        "`method.filter_wise` is the number 1 where true or false",
+        "`filter_wise: true`",
+    ),
+    _wrong(
+        "negative-weight",
+        whole(method="method:\n  name: ties\n  weight: -1  #!\n"),
+        "`method.weight: -1` is out of range: it must be at least 0",
+        "`weight: 0.5`",
+    ),
+    _wrong(
+        "negative-weight-by-name",
+        whole(method="method:\n  name: dare-ties\n  weight:\n    coder: 1\n    tool: -1  #!\n"),
+        "`method.weight.tool: -1` is out of range: it must be at least 0",
+        "`tool: 1.0`",
+    ),
+    _wrong(
+        "huge-weight",
+        whole(method="method:\n  name: task-arithmetic\n  weight: -1e7  #!\n"),
+        "`method.weight: -1e7` is out of range: it must be at least -1e+06",
+        "`weight: 0.5`",
+    ),
+    _wrong(
+        "infinite-weight",
+        whole(method="method:\n  name: dare\n  weight: {coder: 1, tool: .inf}  #!\n"),
+        "`method.weight.tool: .inf` is not a finite number",
+        "`tool: 1.0`",
+    ),
+    _wrong(
+        "text-weight",
+        whole(method="method:\n  name: task-arithmetic\n  weight: {coder: heavy, tool: 1}  #!\n"),
+        "`method.weight.coder` is the text `heavy` where a number is wanted",
+        "`coder: 1.0`",
+    ),
+    _wrong(
+        "true-weight",
+        whole(method="method:\n  name: ties\n  weight: true  #!\n"),
+        "`method.weight` is `true` where a number",
+        "`weight: 0.5`",
+    ),
+    _wrong(
+        "list-weight",
+        whole(method="method:\n  name: dare\n  weight: [1, 1]  #!\n"),
+        "`method.weight` is a list where a number",
+        "`weight: 0.5`",
+    ),
+    _wrong(
+        "null-weight",
+        whole(method="method:\n  name: task-arithmetic\n  weight:  #!\n"),
+        "`method.weight` is empty where a number",
+        "`weight: 0.5`",
+    ),
+    _wrong(
+        "empty-weight",
+        whole(method="method:\n  name: task-arithmetic\n  weight: {}  #!\n"),
+        "`method.weight` is empty",
+        "`weight: 0.5`",
+    ),
+    _wrong(
+        "many-weights",
+        whole(method="method:\n  name: ties\n  weight:  #!\n" + "".join(f"    e{i}: 1\n" for i in range(17))),
+        "`method.weight` has more than 16 entries",
+        "at most 16",
+    ),
+    _wrong(
+        "deep-weight",
+        whole(method="method:\n  name: ties\n  weight: {coder: {x: 1}, tool: 1}  #!\n"),
+        "`method.weight.coder` is a mapping where a number",
+        "`coder: 1.0`",
+    ),
+    _wrong(
+        "missing-weight",
+        whole(method="method:\n  name: dare\n  weight:  #!\n    coder: 0.5\n"),
+        "`method.weight` has no number for `tool`",
+        "`tool: 1.0` below it, or one number for all experts",
+    ),
+    _wrong(
+        "weight-of-none",
+        whole(method="method:\n  name: ties\n  weight:\n    coder: 1\n    tool: 1\n    tols: 1  #!\n"),
+        "`method.weight.tols` is none of the experts",
+        "did you mean `tool`? the experts are `coder`, `tool`",
+    ),
+    _wrong(
+        "weight-of-the-base",
+        whole(method="method:\n  name: ties\n  weight: {coder: 1, tool: 1, base: 1}  #!\n"),
+        "`method.weight.base` is none of the experts",
+        "the experts are `coder`, `tool`",
+    ),
+    _wrong(
+        "weight-of-the-validator",
+        whole(method="method:\n  name: ties\n  weight: {coder: 1, tool: 1, 'by name': -1}  #!\n"),
+        "`method.weight.by name: -1` is out of range",
+        "`by name: 1.0`",
+    ),
+    _wrong(
+        "weight-of-a-strange-name",
+        whole(method='method:\n  name: ties\n  weight: {coder: 1, tool: 1, "\\e[2J\\u202e": 1}  #!\n'),
+        r"`method.weight.\x1b[2J\u202e` is none of the experts",
+        "the experts are",
+    ),
+    _wrong(
+        "weight-of-no-character",
+        whole(method='method:\n  name: ties\n  weight: {coder: 1, tool: 1, "\\ud800": 1}  #!\n'),
+        r"`method.weight.\ud800` is none of the experts",
+        "the experts are",
+    ),
+    _wrong(
+        "unique-of-whom",
+        whole(method="method:  #!\n  name: ram-unique\n"),
+        "`method.expert` is missing",
+        "`expert: coder`",
+    ),
+    _wrong(
+        "unique-of-none",
+        whole(method="method:\n  name: ram-unique\n  expert: codr  #!\n"),
+        "`method.expert: codr` is none of the experts",
+        "did you mean `coder`? the experts are `coder`, `tool`",
+    ),
+    _wrong(
+        "unique-number",
+        whole(method="method:\n  name: ram-unique\n  expert: 1  #!\n"),
+        "`method.expert` is the number 1 where a text is wanted",
+        'quotes: `"1"`',
+    ),
+    _wrong(
+        "unique-empty",
+        whole(method="method:\n  name: ram-unique\n  expert: ''  #!\n"),
+        "`method.expert` is empty",
+        "`expert: coder`",
+    ),
+    _wrong(
+        "stock-of-one",
+        whole(experts="experts:\n  a: org/a\n", method="method:\n  name: model-stock  #!\n"),
+        "`method.name: model-stock` needs at least 2 experts",
+        "another method",
     ),
     _wrong(
         "yes",

@@ -25,6 +25,7 @@ LICENSE_PATTERN: Final = r"[a-z0-9][a-z0-9.+\-]*"
 LANGUAGE_PATTERN: Final = r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*"
 SIZE_PATTERN: Final = r"([0-9]{1,15}(?:\.[0-9]{1,15})?)\s*((?:[KMGTkmgt][Ii]?)?[Bb])"
 MAX_SIZE: Final = 10**15
+MAX_EXPERTS: Final = 16
 # Control characters, line separators, lone surrogates, and what reverses the direction of writing.
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _UNITS: Final = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12} | {
@@ -242,7 +243,7 @@ class Manifest(_Part):
     base: Source = Field(description="the model that all experts were trained from")
     experts: dict[ExpertName, Source] = Field(
         min_length=1,
-        max_length=16,
+        max_length=MAX_EXPERTS,
         description="the checkpoints to merge, by a name of your choice, in the order that all tables keep",
     )
     method: AnyMethod = Field(description="how to merge, and its parameters")

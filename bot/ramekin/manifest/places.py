@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from ramekin.manifest.document import Document, join
 from ramekin.manifest.model import CardTexts, Manifest, Output, Source
 from ramekin.methods import METHODS, Method, method_names
+from ramekin.methods.base import WEIGHT_FORMS
 from ramekin.text import printable
 
 
@@ -38,11 +40,13 @@ class Place:
 def locate(data: object, loc: tuple[int | str, ...]) -> Place:
     """Follow an error's location as far as the document goes.
 
-    The validator's locations also have parts that are no keys: the chosen method, `[key]`, and the parts of a source
-    that was written as one text.
+    The validator's locations also have parts that are no keys: the chosen method, the form of a weight, `[key]`, and
+    the parts of a source that was written as one text.
     """
     if loc[:1] == ("method",) and loc[1:2] and loc[1] in method_names():
         loc = ("method", *loc[2:])
+        if loc[2:3] and loc[2] in WEIGHT_FORMS:
+            loc = (*loc[:2], *loc[3:])
     keys: list[str] = []
     for part in loc:
         if isinstance(data, dict) and isinstance(part, str):
@@ -71,6 +75,11 @@ def part_at(keys: tuple[str, ...], data: object) -> type[BaseModel] | None:
         case ("method",):
             return method_named(data)
     return None
+
+
+def keys_of(part: type[BaseModel]) -> dict[str, FieldInfo]:
+    """The keys of a mapping, as they are written."""
+    return {info.alias or name: info for name, info in part.model_fields.items()}
 
 
 def method_named(data: object) -> type[Method] | None:

@@ -1,6 +1,5 @@
 """Read a manifest: from a file to a validated `Manifest`, or to all of its problems at once, each with its line."""
 
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,8 +8,9 @@ from typing import Final
 from pydantic import ValidationError
 
 from ramekin.errors import ManifestError, Problem
+from ramekin.manifest.agreement import disagreements
 from ramekin.manifest.document import Document, read_document
-from ramekin.manifest.model import Manifest, Source
+from ramekin.manifest.model import Manifest
 from ramekin.manifest.nodes import MAX_BYTES, DocumentError, Flaw
 from ramekin.manifest.wording import flaw_of
 from ramekin.text import printable
@@ -64,7 +64,7 @@ def read_manifest(path: Path) -> LoadedManifest:
         manifest = Manifest.model_validate(document.data, strict=True)
     except ValidationError as error:
         flaws += _validator_flaws(error, document)
-    flaws += _shared_sources(document, path.parent)
+    flaws += disagreements(document, path.parent)
     if flaws or manifest is None:
         raise _error(flaws, path)
     return LoadedManifest(manifest, path, text, document.lines)
@@ -104,42 +104,6 @@ def _validator_flaws(error: ValidationError, document: Document) -> Iterator[Fla
         flaw = flaw_of(details, document)
         if not any(flaw.path == path or (flaw.path or "").startswith(f"{path}.") for path in blamed):
             yield flaw
-
-
-def _shared_sources(document: Document, directory: Path) -> Iterator[Flaw]:
-    """Roles that name the same checkpoint. Works on what is valid of a document with other problems."""
-    data = document.data if isinstance(document.data, dict) else {}
-    experts, output = data.get("experts"), data.get("output")
-    named = {"base": data.get("base")}
-    if isinstance(experts, dict):
-        named |= {f"experts.{name}": value for name, value in experts.items()}
-    seen: dict[tuple[str, str], str] = {}
-    for role, value in named.items():
-        identity = _identity(value, directory)
-        if identity is None:
-            continue
-        first = seen.setdefault(identity, role)
-        if first != role:
-            what = f"`{printable(role)}` is the same checkpoint as `{printable(first)}`"
-            hint = "name each checkpoint once" if first != "base" else "name a checkpoint trained from the base"
-            yield Flaw(what, hint, document.lines[role], role)
-    target = output.get("repo") if isinstance(output, dict) else None
-    if isinstance(target, str) and any(repo == target.strip().casefold() for repo, _ in seen):
-        what = f"`output.repo: {printable(target)}` is one of the sources"
-        yield Flaw(
-            what, "name another repository: a merge does not replace what it reads", document.lines["output.repo"]
-        )
-
-
-def _identity(value: object, directory: Path) -> tuple[str, str] | None:
-    """What makes two sources the same: names are one in any case on the Hub, and no revision mostly means `main`."""
-    try:
-        source = Source.model_validate(value, strict=True)
-    except ValidationError:
-        return None
-    if source.repo is not None:
-        return source.repo.casefold(), source.revision or "main"
-    return os.path.normpath(directory / (source.path or "")), ""
 
 
 def _error(flaws: list[Flaw], path: Path) -> ManifestError:

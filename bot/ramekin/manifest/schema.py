@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from ramekin.manifest.model import (
     LANGUAGE_PATTERN,
+    MAX_EXPERTS,
     MAX_SIZE,
     NAME_PATTERN,
     REPO_PATTERN,
@@ -51,7 +52,7 @@ def manifest_schema() -> dict[str, Any]:
         "type": "object",
         "description": derived["properties"]["experts"]["description"],
         "minProperties": 1,
-        "maxProperties": 16,
+        "maxProperties": MAX_EXPERTS,
         "propertyNames": {"pattern": f"^{NAME_PATTERN}$", "maxLength": 64},
         "additionalProperties": {"$ref": "#/$defs/Source"},
     }

@@ -3,8 +3,7 @@
 Each error becomes a `Flaw`: the dotted key and what is wrong with it, what to write instead, and the line.
 """
 
-import difflib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -13,25 +12,13 @@ from pydantic_core import ErrorDetails
 from ramekin.manifest.document import Document, join
 from ramekin.manifest.model import Source
 from ramekin.manifest.nodes import Flaw
-from ramekin.manifest.places import Place, line_of, locate, part_at
+from ramekin.manifest.places import Place, keys_of, line_of, locate, part_at
+from ramekin.manifest.suggestions import listed, near
 from ramekin.methods import METHODS, Method, method_names
 from ramekin.text import printable
 
 # Methods and keys of the format that this version may not have yet. Whatever the registry has is not told as missing.
-_PLANNED_METHODS: Final = (
-    *(
-        "arm",
-        "average",
-        "task-arithmetic",
-        "ties",
-        "dare",
-        "dare-ties",
-        "model-stock",
-        "ram-unique",
-        "best-of",
-        "tuned",
-    ),
-)
+_PLANNED_METHODS: Final = ("arm", "best-of", "tuned")
 _PLANNED_KEYS: Final = ("benchmarks",)
 
 _SEE: Final = "docs/manifest.md describes every key"
@@ -122,8 +109,10 @@ def _example(place: Place, data: object) -> str:
         return "write `org/name`, `org/name@revision` or `./directory`"
     if keys in _EXAMPLES:
         return _EXAMPLES[keys]
+    if keys[:1] == ("method",) and len(keys) > 2:
+        return f"write for example `{printable(keys[-1], 64)}: 1.0`"
     part = part_at(keys[:-1], data)
-    info = part.model_fields.get(keys[-1]) if part else None
+    info = keys_of(part).get(keys[-1]) if part else None
     if info is None:
         return _SEE
     return f"write for example `{keys[-1]}: {_yaml((info.examples or [info.default])[0])}`"
@@ -180,37 +169,25 @@ def _found(value: object, written: str) -> str:
     return "a mapping"
 
 
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(f"`{name}`" for name in names)
-
-
-def _near(word: str, names: Iterable[str]) -> str | None:
-    """The name that `word` was probably meant to be."""
-    if len(word) > 64:
-        return None
-    by_fold = {name.casefold().replace("-", "_"): name for name in names}
-    close = difflib.get_close_matches(word.casefold().replace("-", "_"), by_fold, n=1, cutoff=0.6)
-    return by_fold[close[0]] if close else None
-
-
 def _unknown_key(fault: _Fault) -> tuple[str, str]:
     *above, key = fault.place.keys
     part = part_at(tuple(above), fault.document.data)
     if not above and key in _PLANNED_KEYS:
         return f"{fault.named} is not available in this version", f"remove it; {_available()}"
-    fields = tuple(part.model_fields) if part else ()
+    keys = keys_of(part) if part else {}
     what = f"{fault.named} is not a known key"
     if part is not None and issubclass(part, Method):
         what = f"{fault.named} is not a parameter of `{part.title()}`"
-        owners = [each.title() for each in METHODS if key in each.model_fields]
+        owners = [each.title() for each in METHODS if key in keys_of(each)]
         if owners:
-            return what, f"remove it, or set `method.name` to a method that has it: {_listed(owners)}"
-    near = _near(key, fields)
-    return what, f"did you mean `{near}`?" if near else f"the keys here are {_listed(fields)}"
+            owned = f"remove it, or set `method.name` to a method that has it: {listed(owners)}"
+            return what, f"{owned}; the keys here are {listed(keys)}"
+    guess = near(key, keys)
+    return what, f"did you mean `{guess}`?" if guess else f"the keys here are {listed(keys)}"
 
 
 def _available() -> str:
-    return f"the methods here are {_listed(method_names())}"
+    return f"the methods here are {listed(method_names())}"
 
 
 def _unknown_method(fault: _Fault) -> tuple[str, str]:
@@ -219,8 +196,8 @@ def _unknown_method(fault: _Fault) -> tuple[str, str]:
         return f"{fault.named} is {_found(name, fault.written())} where {_TEXT} is wanted", _available()
     if name in _PLANNED_METHODS:
         return f"{fault.subject} is not available in this version", _available()
-    near = _near(name, method_names())
-    hint = f"did you mean `{near}`? {_available()}" if near else _available()
+    guess = near(name, method_names())
+    hint = f"did you mean `{guess}`? {_available()}" if guess else _available()
     return f"{fault.subject} is not a method", hint
 
 
@@ -236,10 +213,10 @@ def _choice(fault: _Fault) -> tuple[str, str]:
             return f"{fault.subject} is newer than this ramekin, which reads version 1", upgrade
         return f"{fault.named} is {_found(value, fault.written())}, not a version", "write `version: 1`, without quotes"
     names = [name.strip(" '") for name in str(fault.context["expected"]).replace(" or ", ",").split(",")]
-    near = _near(value, names) if isinstance(value, str) else None
-    hint = f"did you mean `{near}`? " if near else ""
+    guess = near(value, names) if isinstance(value, str) else None
+    hint = f"did you mean `{guess}`? " if guess else ""
     what = f"{fault.named} is {_found(value, fault.written())}, which is not among its values"
-    return what, f"{hint}write one of {_listed(names)}"
+    return what, f"{hint}write one of {listed(names)}"
 
 
 def _out_of_range(fault: _Fault) -> tuple[str, str]:
@@ -255,7 +232,7 @@ def _not_finite(fault: _Fault) -> tuple[str, str]:
 
 def _too_long(fault: _Fault) -> tuple[str, str]:
     limit, keys = fault.context["max_length"], fault.place.keys
-    if isinstance(fault.value, list) or keys == ("experts",):
+    if isinstance(fault.value, list | dict):
         return f"{fault.named} has more than {limit} entries", f"keep at most {limit}"
     if keys[:1] == ("experts",) and len(keys) == 2:
         return f"the expert name `{printable(keys[1], 40)}` is too long", f"write at most {limit} characters"

@@ -11,7 +11,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from ramekin.methods.base import Method, Weights
+from ramekin.methods.base import EXAMPLES, Method, Weights, show_value
 
 
 class Average(Method):
@@ -22,6 +22,11 @@ class Average(Method):
 
     name: Literal["average"] = "average"
 
+    @property
+    def deed(self) -> str:
+        """What it did with the experts' changes."""
+        return "the mean of all experts' weights, in which a change that one expert alone had made is cut to 1/N"
+
 
 class TaskArithmetic(Method):
     """Task arithmetic: the weighted sum of all task vectors, added to the base."""
@@ -30,4 +35,11 @@ class TaskArithmetic(Method):
     reference: ClassVar[str] = "arXiv 2212.04089, section 2"
 
     name: Literal["task-arithmetic"] = "task-arithmetic"
-    weight: Weights = Field(0.4, description="factor on the task vectors: a number, or one for each expert by name")
+    weight: Weights = Field(
+        0.4, description="factor on the task vectors: a number, or one for each expert by name", examples=EXAMPLES
+    )
+
+    @property
+    def deed(self) -> str:
+        """What it did with the experts' changes."""
+        return f"the experts' changes, times their weight ({show_value(self.weight)}), are summed and added to the base"

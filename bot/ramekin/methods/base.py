@@ -1,11 +1,12 @@
 """What every merging method has: a name, parameters, a formula, a source."""
 
-import math
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, ClassVar, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, PlainValidator, WithJsonSchema
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, JsonValue, Tag
+from pydantic.fields import FieldInfo
 
 SEMANTICS = 1
 """Version of the arithmetic. It is part of every key: raise it when any method gives other bits for the same input."""
@@ -13,7 +14,28 @@ SEMANTICS = 1
 EPSILON: Final = 1e-5
 """A change of at most this size counts as none, where a method has no such parameter of its own."""
 
-_MAX_WEIGHT: Final = 1e6
+MAX_FACTOR: Final = 1e6
+"""Larger weights and factors are no use, and sums of them leave the range of float32."""
+
+_MAX_EXPERTS: Final = 16
+
+Value = float | int | str | bool | Mapping[str, float] | None
+"""What a parameter can be; None where it is `1/N`."""
+
+
+@dataclass(frozen=True)
+class Misnamed:
+    """A parameter and the manifest's experts that do not fit together.
+
+    Attributes:
+        parameter: The parameter, by the name that a manifest uses.
+        name: The expert's name.
+        known: Whether there is such an expert, and the parameter has nothing for it; or else it names one that is none.
+    """
+
+    parameter: str
+    name: str
+    known: bool
 
 
 class Method(BaseModel):
@@ -44,61 +66,66 @@ class Method(BaseModel):
         """The name that a manifest uses."""
         return str(cls.model_fields["name"].default)
 
+    @classmethod
+    def fields(cls) -> dict[str, FieldInfo]:
+        """The parameters by the names that a manifest uses, without the method's name."""
+        return {info.alias or name: info for name, info in cls.model_fields.items() if name != "name"}
+
     @property
     def threshold(self) -> float:
         """A change must be greater than this to count in the overlap statistics."""
         return float(getattr(self, "epsilon", EPSILON))
 
-    def parameters(self) -> dict[str, float | int | str | bool | dict[str, float] | None]:
+    @property
+    def reads(self) -> int:
+        """How often each tensor is read altogether."""
+        return self.passes * self.looks
+
+    @property
+    @abstractmethod
+    def deed(self) -> str:
+        """What it did with the experts' changes, to be read on after a colon, without a final full stop."""
+
+    def parameters(self) -> dict[str, Value]:
         """All parameters with their values, by the names that a manifest uses, defaults filled in, without the name."""
         return self.model_dump(exclude={"name"})
 
-    def misnamed(self, experts: Sequence[str]) -> dict[str, str]:
-        """What is wrong with the experts' names in parameters: by parameter, what is wrong with it."""
-        found = {}
+    def misnamed(self, experts: Sequence[str]) -> tuple[Misnamed, ...]:
+        """Where a parameter by the experts' names has one too many, or lacks one."""
+        found = []
         for parameter, value in self.parameters().items():
-            if isinstance(value, dict) and set(value) != set(experts):
-                found[parameter] = f"must have a number for each of {', '.join(f'`{name}`' for name in experts)}"
-        return found
+            if isinstance(value, Mapping):
+                found += [Misnamed(parameter, name, known=False) for name in value if name not in experts]
+                found += [Misnamed(parameter, name, known=True) for name in experts if name not in value]
+        return tuple(found)
 
 
-def _weights(value: object) -> float | dict[str, float]:
-    if isinstance(value, Mapping) and value:
-        return {str(name): _weight(each) for name, each in value.items()}
-    return _weight(value)
+def _form_of_weight(value: object) -> str:
+    return "by name" if isinstance(value, Mapping) else "for all"
 
 
-def _weight(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise _not_a_weight()
-    if abs(value) > _MAX_WEIGHT:
-        raise _not_a_weight()
-    return float(value)
+# A tag keeps the validator's complaints to the form that was written.
+_ByName = Field(min_length=1, max_length=_MAX_EXPERTS)
+_Weight = Annotated[float, Field(ge=-MAX_FACTOR, le=MAX_FACTOR)]
+_PositiveWeight = Annotated[float, Field(ge=0, le=MAX_FACTOR)]
 
-
-def _not_a_weight() -> PydanticCustomError:
-    hint = {"hint": "write one number such as `0.4`, or a mapping with one for each expert's name"}
-    return PydanticCustomError("manifest", "is not a weight", hint)
-
-
-def _positive_weights(value: object) -> float | dict[str, float]:
-    weights = _weights(value)
-    if any(weight < 0 for weight in (weights.values() if isinstance(weights, dict) else [weights])):
-        hint = {"hint": "write 0 or more: an election of signs has no use for negative weights"}
-        raise PydanticCustomError("manifest", "is negative", hint)
-    return weights
-
-
-def _schema(least: float) -> WithJsonSchema:
-    number = {"type": "number", "minimum": least, "maximum": _MAX_WEIGHT}
-    return WithJsonSchema({"anyOf": [number, {"type": "object", "minProperties": 1, "additionalProperties": number}]})
-
-
-Weights = Annotated[float | dict[str, float], PlainValidator(_weights), _schema(-_MAX_WEIGHT)]
+Weights = Annotated[
+    Annotated[_Weight, Tag("for all")] | Annotated[dict[str, _Weight], _ByName, Tag("by name")],
+    Discriminator(_form_of_weight),
+]
 """One weight for all experts, or one for each by name."""
 
-PositiveWeights = Annotated[float | dict[str, float], PlainValidator(_positive_weights), _schema(0)]
-"""The same without negative ones."""
+PositiveWeights = Annotated[
+    Annotated[_PositiveWeight, Tag("for all")] | Annotated[dict[str, _PositiveWeight], _ByName, Tag("by name")],
+    Discriminator(_form_of_weight),
+]
+"""The same without negative ones, for which an election of signs has no use."""
+
+EXAMPLES: Final[list[JsonValue]] = [0.5, {"coder": 0.5, "tool": 0.3}]
+"""Weights as a manifest has them, for people to write their own."""
+
+WEIGHT_FORMS: Final = frozenset({"for all", "by name"})
+"""Parts of the location of an error in a weight that are no keys."""
 
 
 def weights_of(weight: float | Mapping[str, float] | None, experts: Sequence[str]) -> tuple[float, ...]:
@@ -108,3 +135,15 @@ def weights_of(weight: float | Mapping[str, float] | None, experts: Sequence[str
     if isinstance(weight, Mapping):
         return tuple(weight[name] for name in experts)
     return (float(weight),) * len(experts)
+
+
+def show_value(value: Value) -> str:
+    """A parameter's value as people read it, on one line: `0.4`, `false`, `coder 0.5, tool 1.0`, or `1/N` for None."""
+    match value:
+        case None:
+            return "1/N"
+        case bool():
+            return str(value).lower()
+        case Mapping():
+            return ", ".join(f"{name} {show_value(each)}" for name, each in value.items())
+    return str(value)

@@ -15,7 +15,7 @@ from typing import ClassVar, Final, Literal
 
 from pydantic import Field
 
-from ramekin.methods.base import Method, PositiveWeights, Weights
+from ramekin.methods.base import EXAMPLES, MAX_FACTOR, Method, PositiveWeights, Weights, show_value
 from ramekin.methods.ties import ELECTION
 
 _MAX_SEED: Final = 2**63 - 1
@@ -26,6 +26,13 @@ class DareFamily(Method):
 
     drop_rate: float = Field(0.5, ge=0, lt=1, description="p, the probability that a change is dropped")
     seed: int = Field(0, ge=0, le=_MAX_SEED, description="another seed draws other masks")
+
+    @property
+    def _dropping(self) -> str:
+        return (
+            f"each change is dropped with probability {self.drop_rate} (by masks from the seed {self.seed}), the "
+            "others are enlarged to make up for it"
+        )
 
     def mask_key(self, expert: str, tensor: str) -> int:
         """Key of an expert's mask for a tensor, 64 bits."""
@@ -44,8 +51,15 @@ class Dare(DareFamily):
 
     name: Literal["dare"] = "dare"
     weight: Weights | None = Field(
-        None, description="factor on the changes: a number, or one for each expert by name; 1/N if left out"
+        None,
+        description="factor on the changes: a number, or one for each expert by name; 1/N if left out",
+        examples=EXAMPLES,
     )
+
+    @property
+    def deed(self) -> str:
+        """What it did with the experts' changes."""
+        return f"{self._dropping} and added to the base, times their weight ({show_value(self.weight)})"
 
 
 class DareTies(DareFamily):
@@ -57,5 +71,12 @@ class DareTies(DareFamily):
     reference: ClassVar[str] = "arXiv 2311.03099, Eq. 2-4, and arXiv 2306.01708, algorithm 1"
 
     name: Literal["dare-ties"] = "dare-ties"
-    weight: PositiveWeights = Field(1.0, description="weight of each expert: a number, or one for each by name")
-    scale: float = Field(1.0, alias="lambda", ge=0, description="factor on the merged change")
+    weight: PositiveWeights = Field(
+        1.0, description="weight of each expert: a number, or one for each by name", examples=EXAMPLES
+    )
+    scale: float = Field(1.0, alias="lambda", ge=0, le=MAX_FACTOR, description="factor on the merged change")
+
+    @property
+    def deed(self) -> str:
+        """What it did with the experts' changes."""
+        return f"{self._dropping}, and averaged where they have the sign that weighs more"

@@ -33,6 +33,15 @@ class ModelStock(Method):
     name: Literal["model-stock"] = "model-stock"
     filter_wise: bool = Field(default=False, description="an angle for each filter (first dimension) of a tensor")
 
+    @property
+    def deed(self) -> str:
+        """What it did with the experts' changes."""
+        part = "filter" if self.filter_wise else "tensor"
+        return (
+            f"each {part} lies between the base's and the mean of the experts', the closer to the mean the more the "
+            "experts' changes point the same way"
+        )
+
     @staticmethod
     def share(products: Sequence[Sequence[float]]) -> float:
         """t, the share of the experts' mean, from the inner products `[N, N]` of the changes (upper triangle).

@@ -17,7 +17,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from ramekin.methods.base import EPSILON, Method
+from ramekin.methods.base import EPSILON, MAX_FACTOR, Method, Misnamed
 
 _MERGE = """tau_t = theta_t - theta_base;   m_t,i = [|tau_t,i| > epsilon];   c_i = sum_t m_t,i
 tau_i = lambda_t * tau_t,i                     where c_i = 1
@@ -78,6 +78,8 @@ class RamFamily(Method):
 
     epsilon: float = Field(EPSILON, ge=0, description="a change of at most this size counts as none")
 
+    _strengthened: ClassVar[str] = " and strengthened"
+
     @abstractmethod
     def lambda_of(self, shared: int, unique: int) -> float:
         """Factor on the unique part of an expert with so many shared and unique elements, in float64."""
@@ -96,6 +98,14 @@ class RamFamily(Method):
         """One factor per expert, in manifest order, in float64; the kernels round them to float32 once."""
         return tuple(self.lambda_of(overlap.shared(t), overlap.unique(t)) for t in range(overlap.experts))
 
+    @property
+    def deed(self) -> str:
+        """What it did with the experts' changes."""
+        return (
+            f"what one expert alone had changed is kept whole{self._strengthened}, what several had changed is "
+            "averaged over those who did, and all else is the base's"
+        )
+
 
 class Ram(RamFamily):
     """RAM: unique changes whole, shared changes averaged."""
@@ -103,6 +113,8 @@ class Ram(RamFamily):
     formula: ClassVar[str] = _MERGE + "\nlambda_t = 1"
 
     name: Literal["ram"] = "ram"
+
+    _strengthened: ClassVar[str] = ""
 
     def lambda_of(self, shared: int, unique: int) -> float:
         """1, whatever the overlap."""
@@ -156,13 +168,18 @@ class RamUnique(Method):
 
     name: Literal["ram-unique"] = "ram-unique"
     expert: str = Field(description="whose unique part", min_length=1, max_length=64, examples=["coder"])
-    scale: float = Field(1.0, ge=0, description="factor on it; 1/N is what an average leaves of it")
+    scale: float = Field(1.0, ge=0, le=MAX_FACTOR, description="factor on it; 1/N is what an average leaves of it")
     epsilon: float = Field(EPSILON, ge=0, description="a change of at most this size counts as none")
 
-    def misnamed(self, experts: Sequence[str]) -> dict[str, str]:
+    @property
+    def deed(self) -> str:
+        """What it did with the experts' changes."""
+        kept = "kept whole" if self.scale == 1 else f"kept, times {self.scale}"
+        return f"what {self.expert} alone had changed is {kept}, and all else is the base's"
+
+    def misnamed(self, experts: Sequence[str]) -> tuple[Misnamed, ...]:
         """`expert` must be one of them."""
-        names = ", ".join(f"`{name}`" for name in experts)
-        return {} if self.expert in experts else {"expert": f"is none of the experts {names}"}
+        return () if self.expert in experts else (Misnamed("expert", self.expert, known=False),)
 
     def coefficients(self, experts: Sequence[str]) -> list[float]:
         """Factor on the sum of the changes by pattern, in float64: `2**N`, bit t set where expert t has changed."""

@@ -13,7 +13,7 @@ from typing import ClassVar, Final, Literal
 
 from pydantic import Field
 
-from ramekin.methods.base import Method, PositiveWeights
+from ramekin.methods.base import EXAMPLES, MAX_FACTOR, Method, PositiveWeights
 
 ELECTION: Final = """gamma = sign(sum_t weight_t * tau_t), + where it is 0;   A = {t: sign(tau_t) = gamma}
 theta = theta_base + lambda * sum_{t in A} weight_t * tau_t / sum_{t in A} weight_t,   theta_base where A is empty"""
@@ -31,5 +31,15 @@ class Ties(Method):
 
     name: Literal["ties"] = "ties"
     density: float = Field(0.2, gt=0, le=1, description="share of each tensor's changes that is kept")
-    weight: PositiveWeights = Field(1.0, description="weight of each expert: a number, or one for each by name")
-    scale: float = Field(1.0, alias="lambda", ge=0, description="factor on the merged change")
+    weight: PositiveWeights = Field(
+        1.0, description="weight of each expert: a number, or one for each by name", examples=EXAMPLES
+    )
+    scale: float = Field(1.0, alias="lambda", ge=0, le=MAX_FACTOR, description="factor on the merged change")
+
+    @property
+    def deed(self) -> str:
+        """What it did with the experts' changes."""
+        return (
+            f"of each expert's changes the largest are kept (density {self.density} in each tensor), the sign that "
+            "weighs more is elected for each element, and the changes that have it are averaged"
+        )

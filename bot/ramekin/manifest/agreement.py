@@ -1,0 +1,98 @@
+"""What one part of a manifest says about another. Works on what is valid of a document with other problems."""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import TypeAdapter, ValidationError
+
+from ramekin.manifest.document import Document, join
+from ramekin.manifest.model import MAX_EXPERTS, Source
+from ramekin.manifest.nodes import Flaw
+from ramekin.manifest.suggestions import listed, near
+from ramekin.methods import AnyMethod, Method
+from ramekin.text import printable
+
+_METHOD: Final[TypeAdapter[Method]] = TypeAdapter(AnyMethod)
+
+
+def disagreements(document: Document, directory: Path) -> Iterator[Flaw]:
+    """Everything in a document that is right by itself, and does not go with the rest.
+
+    Args:
+        document: The manifest, whether or not it is valid otherwise.
+        directory: What local sources are relative to.
+    """
+    data = document.data if isinstance(document.data, dict) else {}
+    experts = data.get("experts")
+    named = experts if isinstance(experts, dict) else {}
+    yield from _shared_sources(data, named, document.lines, directory)
+    if 0 < len(named) <= MAX_EXPERTS:
+        yield from _method(data.get("method"), tuple(named), document.lines)
+
+
+def _shared_sources(
+    data: Mapping[str, Any], experts: Mapping[str, Any], lines: Mapping[str, int], directory: Path
+) -> Iterator[Flaw]:
+    """Roles that name the same checkpoint, and an output that is one of the sources."""
+    named = {"base": data.get("base")} | {f"experts.{name}": value for name, value in experts.items()}
+    seen: dict[tuple[str, str], str] = {}
+    for role, value in named.items():
+        identity = _identity(value, directory)
+        if identity is None:
+            continue
+        first = seen.setdefault(identity, role)
+        if first != role:
+            what = f"`{printable(role)}` is the same checkpoint as `{printable(first)}`"
+            hint = "name each checkpoint once" if first != "base" else "name a checkpoint trained from the base"
+            yield Flaw(what, hint, lines[role], role)
+    output = data.get("output")
+    target = output.get("repo") if isinstance(output, dict) else None
+    if isinstance(target, str) and any(repo == target.strip().casefold() for repo, _ in seen):
+        what = f"`output.repo: {printable(target)}` is one of the sources"
+        yield Flaw(what, "name another repository: a merge does not replace what it reads", lines["output.repo"])
+
+
+def _identity(value: object, directory: Path) -> tuple[str, str] | None:
+    """What makes two sources the same: names are one in any case on the Hub, and no revision mostly means `main`."""
+    try:
+        source = Source.model_validate(value, strict=True)
+    except ValidationError:
+        return None
+    if source.repo is not None:
+        return source.repo.casefold(), source.revision or "main"
+    return os.path.normpath(directory / (source.path or "")), ""
+
+
+def _method(value: object, experts: tuple[str, ...], lines: Mapping[str, int]) -> Iterator[Flaw]:
+    """A method that needs more experts, and parameters that go by names which the experts do not have."""
+    try:
+        method = _METHOD.validate_python(value, strict=True)
+    except ValidationError:
+        return
+    if len(experts) < method.least_experts:
+        what = f"`method.name: {method.title()}` needs at least {method.least_experts} experts"
+        yield Flaw(what, "name another expert, or choose another method", lines["method.name"])
+    lacking: dict[str, list[str]] = {}
+    for found in method.misnamed(experts):
+        if found.known:
+            lacking.setdefault(found.parameter, []).append(found.name)
+        else:
+            yield _stranger(join("method", found.parameter), found.name, experts, lines)
+    for parameter, names in lacking.items():
+        path = join("method", parameter)
+        hint = f"write for example `{printable(names[0], 64)}: 1.0` below it, or one number for all experts"
+        yield Flaw(f"`{path}` has no number for {_shown(names)}", hint, lines[path])
+
+
+def _stranger(path: str, name: str, experts: tuple[str, ...], lines: Mapping[str, int]) -> Flaw:
+    guess = near(name, experts)
+    hint = (f"did you mean `{printable(guess, 64)}`? " if guess else "") + f"the experts are {_shown(experts)}"
+    key = join(path, name)
+    shown = f"{path}.{printable(name, 64)}" if key in lines else f"{path}: {printable(name, 64)}"
+    return Flaw(f"`{shown}` is none of the experts", hint, lines.get(key, lines[path]))
+
+
+def _shown(names: Iterable[str]) -> str:
+    return printable(listed(names), 300)
