@@ -154,14 +154,23 @@ class HubClient:
             raise
 
     @contextmanager
-    def download(self, repo: str, commit: str, file: str, start: int) -> Iterator[tuple[int, Iterator[bytes]]]:
+    def download(
+        self, repo: str, commit: str, file: str, start: int, stop: int | None = None
+    ) -> Iterator[tuple[int, Iterator[bytes]]]:
         """Stream a file from byte `start`; yields the offset the server really starts at, and the pieces.
+
+        Args:
+            repo: The repository.
+            commit: The commit.
+            file: The file's path.
+            start: Where to start.
+            stop: Where to stop, at the file's end if None. A server that does not know ranges does not.
 
         Raises:
             NoAnswer: The connection broke, or the Hub is busy; the rest may come the next time.
             SourceError: The file cannot be had.
         """
-        headers = {"Range": f"bytes={start}-"} if start else {}
+        headers = {"Range": f"bytes={start}-{stop - 1 if stop else ''}"} if start or stop else {}
         try:
             with self._stream(repo, commit, file, headers) as response:
                 hf_raise_for_status(response)

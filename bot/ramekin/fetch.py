@@ -8,25 +8,24 @@ has ended nor checks what plain HTTP brings.
 import hashlib
 import io
 import os
-import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from ramekin.atomic import append, enough_disk
-from ramekin.client import HubClient, NoAnswer
+from ramekin.client import HubClient
+from ramekin.download import Line, Wanted, raise_all
 from ramekin.errors import DamagedError, RamekinError, ResourceError, SourceError
 from ramekin.lock.model import Lock, PinnedFile, PinnedSource
 from ramekin.manifest.model import Manifest
-from ramekin.progress import Bar, Progress
+from ramekin.progress import Progress
 from ramekin.sources import LocalSource, Sources
 from ramekin.store import BlobStore
 from ramekin.text import printable
 from ramekin.threads import at_once
 
 _AT_ONCE: Final = 4
-_TRIES: Final = 5
 _CHUNK: Final = 1 << 22
 
 
@@ -43,17 +42,6 @@ class Fetched:
     downloaded: int
 
 
-@dataclass(frozen=True)
-class _Wanted:
-    role: str
-    source: PinnedSource
-    name: str
-    file: PinnedFile
-
-    def __str__(self) -> str:
-        return f"{printable(self.source.source)}/{printable(self.name)}"
-
-
 def fetch_sources(lock: Lock, manifest: Manifest, sources: Sources, store: BlobStore, client: HubClient) -> Fetched:
     """Bring every pinned file of every source to this machine.
 
@@ -63,7 +51,7 @@ def fetch_sources(lock: Lock, manifest: Manifest, sources: Sources, store: BlobS
         ResourceError: The disk is full.
     """
     found: dict[str, dict[str, Path]] = {role: {} for role in lock.sources}
-    missing: dict[str, list[_Wanted]] = {}
+    missing: dict[str, list[Wanted]] = {}
     for role, source in lock.sources.items():
         opened = sources.open(manifest.sources[role])
         if isinstance(opened, LocalSource):
@@ -72,7 +60,7 @@ def fetch_sources(lock: Lock, manifest: Manifest, sources: Sources, store: BlobS
         for name, file in source.files.items():
             path = store.find(source, name, file)
             if path is None:
-                missing.setdefault(file.digest, []).append(_Wanted(role, source, name, file))
+                missing.setdefault(file.digest, []).append(Wanted(role, source, name, file))
             else:
                 found[role][name] = path
     downloaded = _download_all([wanted[0] for wanted in missing.values()], store, client, sources.progress)
@@ -82,25 +70,22 @@ def fetch_sources(lock: Lock, manifest: Manifest, sources: Sources, store: BlobS
     return Fetched(files=found, downloaded=downloaded)
 
 
-def _download_all(files: list[_Wanted], store: BlobStore, client: HubClient, progress: Progress) -> int:
+def _download_all(files: list[Wanted], store: BlobStore, client: HubClient, progress: Progress) -> int:
     """Download several files at once; returns how many bytes they have."""
     if not files:
         return 0
     total = sum(wanted.file.size for wanted in files)
     with progress.bar("fetching", total) as bar:
-        download = _Downloader(store, client, bar)
+        download = _Downloader(store, Line(client, bar))
         try:
             # Largest first: the last one running should be a small one.
             outcomes = at_once(download.attempt, sorted(files, key=lambda w: -w.file.size), _AT_ONCE)
         finally:  # when the user interrupts, too: what has arrived so far stays for the next run
-            download.stopped.set()
-    failures = [outcome for outcome in outcomes if outcome is not None]
-    if any(isinstance(failure, ResourceError) for failure in failures):
+            download.line.stopped.set()
+    if any(isinstance(outcome, ResourceError) for outcome in outcomes):
         for wanted in files:  # whoever has to make room should not have to look for our leftovers
             store.unfinished(wanted.file).unlink(missing_ok=True)
-    if failures:
-        problems = {problem: None for error in failures for problem in error.problems}
-        raise type(failures[0])(problems=problems) from failures[0]
+    raise_all(outcomes)
     return total
 
 
@@ -121,12 +106,31 @@ def _check_local(opened: LocalSource, source: PinnedSource, store: BlobStore, pr
     return found
 
 
-class _Restart(Exception):  # noqa: N818 - a turn in the road, not an error
-    """The server does not go on where we stopped."""
+class _FileSink:
+    """An unfinished download on the disk, with the digest of what is there."""
 
+    start = 0
 
-class _Stopped(Exception):  # noqa: N818 - likewise
-    """Another download has failed, or the user has had enough."""
+    def __init__(self, stream: io.FileIO, file: PinnedFile) -> None:
+        self._stream = stream
+        self._file = file
+        self._digest = _new_digest(file)
+        self.stop = file.size
+        self.received = _take_up(stream, self._digest, file)
+
+    def take(self, piece: bytes) -> None:
+        append(self._stream, piece)
+        self._digest.update(piece)
+        self.received += len(piece)
+
+    def restart(self) -> None:
+        self._digest = _new_digest(self._file)
+        self._stream.truncate(0)
+        self.received = 0
+
+    @property
+    def right(self) -> bool:
+        return self._digest.hexdigest() == (self._file.sha256 or self._file.blob)
 
 
 @dataclass(frozen=True)
@@ -134,27 +138,13 @@ class _Downloader:
     """Downloads one file per call, from several threads."""
 
     store: BlobStore
-    client: HubClient
-    bar: Bar
-    stopped: threading.Event = field(default_factory=threading.Event)
+    line: Line
 
-    def attempt(self, wanted: _Wanted) -> RamekinError | None:
+    def attempt(self, wanted: Wanted) -> RamekinError | None:
         """Download a file; returns what went wrong. The first to fail stops all others."""
-        if self.stopped.is_set():
-            return None
-        try:
-            self._download(wanted)
-        except _Stopped:
-            return None
-        except RamekinError as error:
-            self.stopped.set()
-            return error
-        except BaseException:
-            self.stopped.set()
-            raise
-        return None
+        return self.line.guarded(lambda: self._download(wanted))
 
-    def _download(self, wanted: _Wanted) -> None:
+    def _download(self, wanted: Wanted) -> None:
         """Go on where an earlier try stopped, and put the file in its place once its digest is right."""
         final, partial = self.store.path(wanted.file), self.store.unfinished(wanted.file)
         with enough_disk(final.parent), self.store.receiving(wanted.file) as stream:
@@ -162,7 +152,11 @@ class _Downloader:
                 partial.unlink()
                 return
             try:
-                self._receive_all(wanted, stream)
+                sink = _FileSink(stream, wanted.file)
+                self.line.bar.advance(sink.received)
+                self.line.receive(wanted, sink)
+                if not sink.right:
+                    raise wanted.damaged()
             except DamagedError:
                 partial.unlink()
                 raise
@@ -170,59 +164,6 @@ class _Downloader:
             partial.replace(final)
         if wanted.file.sha256:
             self.store.digests.note(final, wanted.file.sha256)
-
-    def _receive_all(self, wanted: _Wanted, stream: io.FileIO) -> None:
-        """Receive until the file is whole, over as many connections as it takes, and check its digest."""
-        digest = _new_digest(wanted.file)
-        received = _take_up(stream, digest, wanted.file)
-        self.bar.advance(received)
-        tries = _TRIES
-        while received < wanted.file.size:
-            before, wait = received, None
-            reason = "the connection closed early"
-            try:
-                self._receive(wanted, stream, digest)
-            except _Restart:
-                digest = _new_digest(wanted.file)
-                stream.truncate(0)
-                continue
-            except NoAnswer as error:
-                reason, wait = printable(str(error)), error.wait
-            received = stream.seek(0, os.SEEK_END)
-            if received < wanted.file.size:
-                tries = _TRIES if received > before else tries - 1
-                if tries == 0:
-                    raise SourceError(
-                        f"{wanted}: the network gave up ({reason})",
-                        "run the same command again; it goes on where it stopped",
-                    )
-                if self.stopped.wait(self.client.patience(_TRIES - tries, wait)):
-                    raise _Stopped
-        if digest.hexdigest() != (wanted.file.sha256 or wanted.file.blob):
-            raise DamagedError(
-                f"{wanted}: what was downloaded is not what the lock says",
-                "run the same command again; if it stays so, pin again with `ramekin lock --upgrade`",
-            )
-
-    def _receive(self, wanted: _Wanted, stream: io.FileIO, digest: "hashlib._Hash") -> None:
-        """Append to the unfinished file until the connection ends."""
-        received = stream.seek(0, os.SEEK_END)
-        source = wanted.source
-        with self.client.download(source.source, source.commit, wanted.name, received) as (start, pieces):
-            if start != received:
-                raise _Restart
-            for piece in pieces:
-                if self.stopped.is_set():
-                    raise _Stopped
-                if received + len(piece) > wanted.file.size:
-                    raise DamagedError(
-                        f"{wanted}: is longer than the {wanted.file.size} bytes that the lock says",
-                        "pin again with `ramekin lock --upgrade`",
-                    )
-                append(stream, piece)
-                digest.update(piece)
-                received += len(piece)
-                self.bar.advance(len(piece))
 
 
 def _new_digest(file: PinnedFile) -> "hashlib._Hash":

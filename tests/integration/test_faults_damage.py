@@ -186,6 +186,7 @@ def fetch_from(url: str, made: Kitchen, unfinished: bytes) -> tuple[Path, Except
     from ramekin import fetch
     from ramekin.client import HubClient
     from ramekin.digests import DigestMemory
+    from ramekin.download import Wanted
     from ramekin.environment import Environment
     from ramekin.errors import RamekinError
     from ramekin.lock.model import CardFacts, PinnedFile, PinnedSource
@@ -206,7 +207,7 @@ def fetch_from(url: str, made: Kitchen, unfinished: bytes) -> tuple[Path, Except
     store.path(pinned).parent.mkdir(parents=True)
     if unfinished:
         store.unfinished(pinned).write_bytes(unfinished)
-    wanted = fetch._Wanted("expert:coder", source, "model.safetensors", pinned)
+    wanted = Wanted("expert:coder", source, "model.safetensors", pinned)
     try:
         fetch._download_all([wanted], store, HubClient(environment), Silence())
     except RamekinError as error:
