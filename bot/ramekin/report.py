@@ -33,14 +33,24 @@ class ReportedExpert(ReportedSource):
 
 
 class ExpertOverlap(_Part):
-    """How one expert's changes overlap with the others'."""
+    """How one expert's changes overlap with the others'.
+
+    Attributes:
+        changed: Elements that it changed.
+        density: Their share in the model.
+        unique: Those that nobody else changed.
+        shared: Those that others changed too.
+        rho: Ratio of shared to unique; None where it is infinite.
+        factor: Factor on the unique part; None for methods without one.
+        shared_with: For k = 0 … N-1, the elements that it changed together with exactly k others.
+    """
 
     changed: int
     density: float
     unique: int
     shared: int
     rho: float | None
-    factor: float = Field(alias="lambda")
+    factor: float | None = Field(alias="lambda")
     shared_with: tuple[int, ...]
 
     model_config = ConfigDict(extra="ignore", frozen=True, populate_by_name=True)
@@ -115,17 +125,17 @@ class Report(_Part):
         return self.model_dump_json(by_alias=True, indent=2) + "\n"
 
 
-def report_overlap(overlap: Overlap, names: tuple[str, ...], lambdas: tuple[float, ...]) -> ReportedOverlap:
+def report_overlap(overlap: Overlap, names: tuple[str, ...], lambdas: tuple[float, ...] | None) -> ReportedOverlap:
     """Arrange the counts as the report shows them.
 
     Args:
         overlap: Counts by pattern over the whole model.
         names: The experts in manifest order.
-        lambdas: Factor on each expert's unique part.
+        lambdas: Factor on each expert's unique part; None for methods without one.
     """
     elements = overlap.elements
     experts = {}
-    for t, (name, factor) in enumerate(zip(names, lambdas, strict=True)):
+    for t, (name, factor) in enumerate(zip(names, lambdas or (None,) * len(names), strict=True)):
         shared_with = overlap.shared_with(t)
         changed = sum(shared_with)
         experts[name] = ExpertOverlap(

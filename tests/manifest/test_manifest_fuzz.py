@@ -40,9 +40,7 @@ _TOKENS = st.sampled_from(
 )
 
 
-_WEIGHTED = whole(
-    method="method:\n  name: dare-ties\n  drop_rate: 0.3\n  seed: 7\n  weight:\n    coder: 1\n    tool: 2\n  lambda: 2\n"
-)
+_WEIGHTED = whole(method="method:\n  name: dare-ties\n  seed: 7\n  weight:\n    coder: 1\n    tool: 2\n  lambda: 2\n")
 _EDITS = st.tuples(st.integers(0, len(COMPLETE)), st.integers(0, 12), _TOKENS | st.text(max_size=3))
 
 

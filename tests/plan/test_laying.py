@@ -107,7 +107,7 @@ def test_cost_counts_shared_and_present_files_once() -> None:
         {"model.safetensors": _file("c", 4000)},
     ]
     layout = _small_layout()
-    cost = estimate_cost(pinned, [_file("b", 0).digest, "sha256:unknown"], layout, passes=2, copied=70)
+    cost = estimate_cost(pinned, [_file("b", 0).digest, "sha256:unknown"], layout, reads=2, copied=70)
     assert (cost.download_bytes, cost.download_files, cost.at_hand_bytes) == (5050, 3, 2000)
     assert cost.read_bytes == 2 * 3 * layout.total_size
     assert cost.write_bytes == layout.total_size + 70
@@ -118,7 +118,7 @@ def test_cost_counts_shared_and_present_files_once() -> None:
 
 
 def test_time_is_estimated_from_the_bytes() -> None:
-    cost = estimate_cost([{"m": _file("a", 10**10)}], [], _small_layout(), passes=1)
+    cost = estimate_cost([{"m": _file("a", 10**10)}], [], _small_layout(), reads=1)
     assert 95 < cost.seconds < 105
 
 

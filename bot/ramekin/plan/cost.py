@@ -28,7 +28,7 @@ class PlannedCost(BaseModel):
         download_bytes: Bytes of files that are not at hand yet.
         download_files: Number of those files.
         at_hand_bytes: Bytes of files that need no download.
-        read_bytes: Bytes of tensors that all passes read together.
+        read_bytes: Bytes of tensors that are read, as often as the method reads them.
         write_bytes: Bytes that the output has.
         disk_bytes: Free disk that is needed: downloads and output.
         memory_bytes: Memory that is needed, whatever the size of the model.
@@ -50,7 +50,7 @@ class PlannedCost(BaseModel):
 
 
 def estimate_cost(
-    pinned: Iterable[Mapping[str, PinnedFile]], at_hand: Iterable[str], layout: Layout, passes: int, copied: int = 0
+    pinned: Iterable[Mapping[str, PinnedFile]], at_hand: Iterable[str], layout: Layout, reads: int, copied: int = 0
 ) -> PlannedCost:
     """Estimate what a merge will take.
 
@@ -58,7 +58,7 @@ def estimate_cost(
         pinned: The files that are read, by path, of each source.
         at_hand: Digests (`PinnedFile.digest`) of the files that need no download.
         layout: The merged checkpoint.
-        passes: How often the method reads all inputs.
+        reads: How often the method reads each tensor, all passes and looks together.
         copied: Bytes of the base's files that the output takes over.
     """
     present = frozenset(at_hand)
@@ -66,7 +66,7 @@ def estimate_cost(
     files = {file.digest: file.size for source in pinned for file in source.values()}
     missing = [size for digest, size in files.items() if digest not in present]
     download = sum(missing)
-    read = passes * layout.input_bytes
+    read = reads * layout.input_bytes
     write = layout.total_size + copied
     seconds = download / DOWNLOAD_RATE + read / READ_RATE + write / WRITE_RATE + write / UPLOAD_RATE
     return PlannedCost(

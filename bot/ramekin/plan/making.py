@@ -10,6 +10,7 @@ from ramekin.errors import DamagedError, IncompatibleError, Problem, RamekinErro
 from ramekin.lock.model import Lock
 from ramekin.manifest.model import Manifest
 from ramekin.manifest.reading import LoadedManifest
+from ramekin.plan.adapters import describe_adapter, foreign_copies
 from ramekin.plan.compatibility import compare_checkpoints
 from ramekin.plan.cost import PlannedCost, estimate_cost
 from ramekin.plan.difference import changes_between
@@ -85,7 +86,7 @@ def make_plan(
         reason=reason,
         target=standing.target,
         method=PlannedMethod(name=manifest.method.name, parameters=manifest.method.parameters()),
-        sources=_planned_sources(lock),
+        sources=_planned_sources(lock, facts),
         findings=findings,
         licence=PlannedLicence(
             licence=licence.license, notices=licence.notices, problems=tuple(p.what for p in licence.problems)
@@ -102,12 +103,20 @@ def confirm_layout(layout: Layout, manifest: Manifest, lock: Lock, files: Mappin
 
     Raises:
         DamagedError: They say something else: whoever answered then told two stories.
+        IncompatibleError: An adapter was trained on other weights than the base's, of which it holds a copy.
     """
     facts = {}
+    readers = {role: _file_reader(files[role]) for role in lock.sources}
     for role, pinned in lock.sources.items():
-        reader = _file_reader(files[role])
-        facts[role] = read_checkpoint(reader, pinned.files, role=role, source=pinned.source)
+        facts[role] = read_checkpoint(readers[role], pinned.files, role=role, source=pinned.source)
     base = facts.pop("base")
+    problems = [
+        problem
+        for role, fact in facts.items()
+        for problem in foreign_copies(base, fact, readers["base"], readers[role])
+    ]
+    if problems:
+        raise IncompatibleError(problems=problems)
     if lay_out(base, facts, dtype=manifest.output.dtype, shard_size=manifest.output.shard_size) != layout:
         raise DamagedError(
             "the fetched files are not laid out as their headers said when the merge was planned",
@@ -158,7 +167,7 @@ def _action(
     return "publish", "the Hub holds another merge" if standing.target.key else "nothing is published yet"
 
 
-def _planned_sources(lock: Lock) -> tuple[PlannedSource, ...]:
+def _planned_sources(lock: Lock, facts: Mapping[str, CheckpointFacts]) -> tuple[PlannedSource, ...]:
     return tuple(
         PlannedSource(
             role=role,
@@ -170,6 +179,7 @@ def _planned_sources(lock: Lock) -> tuple[PlannedSource, ...]:
             private=pinned.private,
             files=len(pinned.files),
             bytes=sum(file.size for file in pinned.files.values()),
+            adapter=describe_adapter(facts["base"], facts[role]),
         )
         for role, pinned in lock.sources.items()
     )
@@ -180,4 +190,4 @@ def _cost(manifest: Manifest, lock: Lock, layout: Layout, store: BlobStore) -> P
     at_hand = {f.digest for s in lock.sources.values() for f in s.files.values()} - missing.keys()
     copied = sum(lock.base.files[name].size for name in files_to_copy(lock.base.files))
     pinned = [source.files for source in lock.sources.values()]
-    return estimate_cost(pinned, at_hand, layout, manifest.method.passes, copied)
+    return estimate_cost(pinned, at_hand, layout, manifest.method.reads, copied)
