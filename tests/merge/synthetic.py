@@ -9,6 +9,7 @@ import numpy as np
 from reference import from_float32, to_float32
 
 from ramekin.checkpoint.tensors import ITEM_SIZES, Tensor
+from ramekin.merge.files import AtHand
 from ramekin.plan.layout import Layout, Shard, TensorTask
 
 
@@ -55,6 +56,10 @@ class Sources:
     files: dict[str, dict[str, Path]]
     base: Mapping[str, Data]
     experts: Mapping[str, Mapping[str, Data]]
+
+    @property
+    def supply(self) -> AtHand:
+        return AtHand(self.files)
 
 
 def lay_out(

@@ -18,7 +18,7 @@ from safetensors import safe_open
 from synthetic import Data, Sources, data, lay_out, read_tensors
 
 from ramekin.errors import UsageError
-from ramekin.merge.engine import MergedWeights, WrittenFile, merge_weights, probe, write_shard
+from ramekin.merge.engine import Means, MergedWeights, WrittenFile, merge_weights, probe
 from ramekin.merge.resources import Resources, memory_needed
 from ramekin.merge.statistics import Probe
 from ramekin.methods import Ram, RamPlus, RamPlusSmooth
@@ -62,7 +62,7 @@ def test_chunks_and_threads_decide_nothing(method: RamFamily, dtypes: tuple[str,
     results = []
     for i, (chunk, threads) in enumerate([(1 << 20, 1), (1 << 20, 4), (4096, 3), (1000, 2), (37, 4)]):
         out = tmp_path / f"out{i}"
-        merged = merge_weights(sources.layout, sources.files, method, out, resources=Resources(chunk, threads))
+        merged = merge_weights(sources.layout, sources.supply, method, out, means=Means(Resources(chunk, threads)))
         assert {name: record.sha256 for name, record in merged.files.items()} == digests(out)
         assert {name: (out / name).stat().st_size for name in merged.files} == {
             name: record.size for name, record in merged.files.items()
@@ -75,8 +75,8 @@ def test_chunks_and_threads_decide_nothing(method: RamFamily, dtypes: tuple[str,
 def test_sharding_changes_no_tensor(method: RamFamily, tmp_path: Path) -> None:
     one = checkpoint(tmp_path / "in1")
     three = checkpoint(tmp_path / "in3", shards=THREE_SHARDS)
-    first = merge_weights(one.layout, one.files, method, tmp_path / "one")
-    second = merge_weights(three.layout, three.files, method, tmp_path / "three")
+    first = merge_weights(one.layout, one.supply, method, tmp_path / "one")
+    second = merge_weights(three.layout, three.supply, method, tmp_path / "three")
     assert read_tensors(tmp_path / "one") == read_tensors(tmp_path / "three")
     assert (first.probe, first.lambdas) == (second.probe, second.lambdas)
     assert sorted(first.files) == ["model.safetensors"]
@@ -87,14 +87,14 @@ def test_one_element_at_a_time(tmp_path: Path) -> None:
     base = {"w": data([1.0, -0.0, 3.0], "BF16"), "v": data([2.0] * 7, "F32")}
     experts = {"x": {"w": data([1.5, 0.0, 3.0], "BF16"), "v": data(range(7), "F16")}}
     sources = lay_out(tmp_path / "in", base, experts)
-    expected = merge_weights(sources.layout, sources.files, RamPlus(), tmp_path / "a")
-    found = merge_weights(sources.layout, sources.files, RamPlus(), tmp_path / "b", resources=Resources(1, 4))
+    expected = merge_weights(sources.layout, sources.supply, RamPlus(), tmp_path / "a")
+    found = merge_weights(sources.layout, sources.supply, RamPlus(), tmp_path / "b", means=Means(Resources(1, 4)))
     assert found == expected
 
 
 def test_other_readers_agree(tmp_path: Path) -> None:
     sources = checkpoint(tmp_path / "in", ("BF16", "F32", "BF16", "F16"), shards=THREE_SHARDS)
-    merge_weights(sources.layout, sources.files, RamPlus(), tmp_path / "out")
+    merge_weights(sources.layout, sources.supply, RamPlus(), tmp_path / "out")
     ours = read_tensors(tmp_path / "out")
     index = json.loads((tmp_path / "out" / "model.safetensors.index.json").read_text())
     for shard in sources.layout.shards:
@@ -114,7 +114,7 @@ def test_other_readers_agree(tmp_path: Path) -> None:
 
 def test_the_index_is_written_as_transformers_does(tmp_path: Path) -> None:
     sources = checkpoint(tmp_path / "in", shards=(("norm", "scalar"), ("layer.1",), ("embed", "layer.0", "empty")))
-    merge_weights(sources.layout, sources.files, Ram(), tmp_path / "out")
+    merge_weights(sources.layout, sources.supply, Ram(), tmp_path / "out")
     text = (tmp_path / "out" / "model.safetensors.index.json").read_text()
     index = json.loads(text)
     assert text == json.dumps(index, indent=2, sort_keys=True) + "\n"
@@ -127,7 +127,7 @@ def test_the_index_is_written_as_transformers_does(tmp_path: Path) -> None:
 def test_wider_types_come_first_so_that_all_are_aligned(tmp_path: Path) -> None:
     names = {"odd": Data("U8", (3,), b"abc"), "half": data([1.0], "BF16"), "wide": data([2.0], "F32")}
     sources = lay_out(tmp_path / "in", names, {"e": names})
-    merge_weights(sources.layout, sources.files, Ram(), tmp_path / "out")
+    merge_weights(sources.layout, sources.supply, Ram(), tmp_path / "out")
     assert list(read_tensors(tmp_path / "out")) == ["wide", "half", "odd"]
     loaded = safetensors.torch.load_file(tmp_path / "out" / "model.safetensors")
     assert loaded["odd"].tolist() == list(b"abc")
@@ -135,10 +135,10 @@ def test_wider_types_come_first_so_that_all_are_aligned(tmp_path: Path) -> None:
 
 def test_a_chosen_output_type(tmp_path: Path) -> None:
     sources = checkpoint(tmp_path / "in", dtype="F32")
-    merge_weights(sources.layout, sources.files, Ram(), tmp_path / "wide")
+    merge_weights(sources.layout, sources.supply, Ram(), tmp_path / "wide")
     wide = read_tensors(tmp_path / "wide")
     sources = checkpoint(tmp_path / "in")
-    merge_weights(sources.layout, sources.files, Ram(), tmp_path / "narrow")
+    merge_weights(sources.layout, sources.supply, Ram(), tmp_path / "narrow")
     for name, d in read_tensors(tmp_path / "narrow").items():
         assert wide[name].dtype == "F32"
         assert data(wide[name].values, "BF16", d.shape) == d
@@ -152,7 +152,7 @@ class Stop(Exception):  # noqa: N818
 @pytest.mark.parametrize("after", [0, 1, 2])
 def test_an_interrupted_run_goes_on(method: RamFamily, after: int, tmp_path: Path) -> None:
     sources = checkpoint(tmp_path / "in", shards=THREE_SHARDS)
-    whole = merge_weights(sources.layout, sources.files, method, tmp_path / "whole")
+    whole = merge_weights(sources.layout, sources.supply, method, tmp_path / "whole")
     state: dict[str, str] = {}
     probes: list[str] = []
 
@@ -164,7 +164,7 @@ def test_an_interrupted_run_goes_on(method: RamFamily, after: int, tmp_path: Pat
     def run(on_shard: Callable[[str, WrittenFile], None]) -> MergedWeights:
         return merge_weights(
             sources.layout,
-            sources.files,
+            sources.supply,
             method,
             tmp_path / "out",
             done={name: WrittenFile.model_validate_json(text) for name, text in state.items()},
@@ -188,14 +188,14 @@ def test_an_interrupted_run_goes_on(method: RamFamily, after: int, tmp_path: Pat
 def test_a_finished_file_that_is_gone_or_cut_is_made_again(tmp_path: Path) -> None:
     sources = checkpoint(tmp_path / "in", shards=THREE_SHARDS)
     done: dict[str, WrittenFile] = {}
-    whole = merge_weights(sources.layout, sources.files, Ram(), tmp_path / "out", on_shard=done.__setitem__)
+    whole = merge_weights(sources.layout, sources.supply, Ram(), tmp_path / "out", on_shard=done.__setitem__)
     before = digests(tmp_path / "out")
     first, second, _ = sorted(done)
     (tmp_path / "out" / first).unlink()
     os.truncate(tmp_path / "out" / second, 100)
     made: list[str] = []
     again = merge_weights(
-        sources.layout, sources.files, Ram(), tmp_path / "out", done=done, on_shard=lambda n, _: made.append(n)
+        sources.layout, sources.supply, Ram(), tmp_path / "out", done=done, on_shard=lambda n, _: made.append(n)
     )
     assert made == [first, second]
     assert again == whole
@@ -204,12 +204,12 @@ def test_a_finished_file_that_is_gone_or_cut_is_made_again(tmp_path: Path) -> No
 
 def test_known_statistics_are_not_taken_again(tmp_path: Path) -> None:
     sources = checkpoint(tmp_path / "in")
-    known = probe(sources.layout, sources.files, 1e-5)
-    single = merge_weights(sources.layout, sources.files, RamPlus(), tmp_path / "a", statistics=known)
-    both = merge_weights(sources.layout, sources.files, RamPlus(), tmp_path / "b")
+    known = probe(sources.layout, sources.supply, 1e-5)
+    single = merge_weights(sources.layout, sources.supply, RamPlus(), tmp_path / "a", statistics=known)
+    both = merge_weights(sources.layout, sources.supply, RamPlus(), tmp_path / "b")
     assert single == both
     assert both.bytes_read == 2 * sources.layout.input_bytes
-    counted = merge_weights(sources.layout, sources.files, Ram(), tmp_path / "c")
+    counted = merge_weights(sources.layout, sources.supply, Ram(), tmp_path / "c")
     assert counted.probe == known
     assert counted.bytes_read == sources.layout.input_bytes
 
@@ -230,7 +230,7 @@ def test_progress_reaches_its_total(tmp_path: Path) -> None:
 
         def note(self, text: str) -> None: ...
 
-    merge_weights(sources.layout, sources.files, RamPlus(), tmp_path / "out", progress=Recorder())
+    merge_weights(sources.layout, sources.supply, RamPlus(), tmp_path / "out", means=Means(progress=Recorder()))
     assert len(seen) >= 2
     assert all(total == done for total, done in seen.values())
 
@@ -238,11 +238,12 @@ def test_progress_reaches_its_total(tmp_path: Path) -> None:
 def test_what_cannot_be_done_is_said(tmp_path: Path) -> None:
     sources = checkpoint(tmp_path / "in")
     with pytest.raises(UsageError, match="GPU"):
-        probe(sources.layout, sources.files, 1e-5, resources=Resources(device="cuda"))
+        probe(sources.layout, sources.supply, 1e-5, means=Means(Resources(device="cuda")))
     with pytest.raises(UsageError, match="0 experts"):
-        probe(replace(sources.layout, experts=()), sources.files, 1e-5)
+        probe(replace(sources.layout, experts=()), sources.supply, 1e-5)
+    many = replace(sources.layout, experts=tuple(f"e{i}" for i in range(17)))
     with pytest.raises(UsageError, match="17 experts"):
-        write_shard(sources.layout.shards[0], {}, Ram(), {f"e{i}": 1.0 for i in range(17)}, tmp_path)
+        merge_weights(many, sources.supply, Ram(), tmp_path / "out")
     with pytest.raises(ValueError, match="at least 1"):
         Resources(chunk_bytes=0)
 
@@ -251,7 +252,8 @@ _MEASURE = """
 import sys
 from pathlib import Path
 from ramekin.checkpoint.tensors import Tensor
-from ramekin.merge.engine import merge_weights
+from ramekin.merge.engine import Means, merge_weights
+from ramekin.merge.files import AtHand
 from ramekin.merge.resources import Resources
 from ramekin.methods import RamPlus
 from ramekin.plan.layout import Layout, Shard, TensorTask
@@ -263,7 +265,7 @@ def merge(elements, directory):
     base, a, b = (Tensor("w", "BF16", (elements,), name, 0) for name in ("base", "a", "b"))
     shard = Shard("model.safetensors", (TensorTask("w", "BF16", (elements,), "merge", base, (a, b)),))
     how = Resources(chunk_bytes=int(sys.argv[3]), threads=2)
-    merge_weights(Layout((shard,), ("a", "b")), files, RamPlus(), directory, resources=how)
+    merge_weights(Layout((shard,), ("a", "b")), AtHand(files), RamPlus(), directory, means=Means(how))
 
 def memory(field):
     return int(Path("/proc/self/status").read_text().split(field + ":")[1].split()[0]) << 10
@@ -299,6 +301,7 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from test_engine import THREE_SHARDS, checkpoint
 from ramekin.merge import engine, output
+from ramekin.merge.engine import Means
 from ramekin.merge.resources import Resources
 from ramekin.methods import Ram
 
@@ -308,12 +311,12 @@ kept = output.ShardWriter.digest
 
 def digest(self, data):
     kept(self, data)
-    if (here / "out" / "model-00001-of-00003.safetensors").exists() and self.size > 2000:
+    if (here / "out" / "model-00001-of-00003.safetensors").exists() and self._digested > 2000:
         os.kill(os.getpid(), signal.SIGKILL)
 
 output.ShardWriter.digest = digest
 engine.merge_weights(
-    sources.layout, sources.files, Ram(), here / "out", resources=Resources(64, 2),
+    sources.layout, sources.supply, Ram(), here / "out", means=Means(Resources(64, 2)),
     on_shard=lambda name, file: (here / name).write_text(file.model_dump_json()),
 )
 """
@@ -326,7 +329,7 @@ def test_a_kill_in_the_middle_of_a_file_leaves_what_the_next_run_overwrites(tmp_
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [first, f"{second}.part"]
     sources = checkpoint(tmp_path / "in", shards=THREE_SHARDS)
     done = {first: WrittenFile.model_validate_json((tmp_path / first).read_text())}
-    merged = merge_weights(sources.layout, sources.files, Ram(), tmp_path / "out", done=done)
-    assert merged == merge_weights(sources.layout, sources.files, Ram(), tmp_path / "whole")
+    merged = merge_weights(sources.layout, sources.supply, Ram(), tmp_path / "out", done=done)
+    assert merged == merge_weights(sources.layout, sources.supply, Ram(), tmp_path / "whole")
     assert digests(tmp_path / "out") == digests(tmp_path / "whole")
     assert third in merged.files

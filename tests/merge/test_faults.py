@@ -11,7 +11,8 @@ from synthetic import Data, Sources, data, lay_out, read_tensors
 
 from ramekin.errors import DamagedError, IncompatibleError, ResourceError
 from ramekin.merge import output
-from ramekin.merge.engine import merge_weights, probe
+from ramekin.merge.engine import Means, merge_weights, probe
+from ramekin.merge.files import AtHand
 from ramekin.merge.resources import Resources
 from ramekin.methods import Ram, RamPlus
 
@@ -35,7 +36,7 @@ def damaged(directory: Path, dtype: str) -> Sources:
 def test_the_probe_names_every_damaged_tensor(dtype: str, tmp_path: Path) -> None:
     sources = damaged(tmp_path / "in", dtype)
     with pytest.raises(DamagedError) as caught:
-        probe(sources.layout, sources.files, 1e-5, resources=SMALL)
+        probe(sources.layout, sources.supply, 1e-5, means=Means(SMALL))
     assert [problem.what for problem in caught.value.problems] == [
         "expert:bad: bad.safetensors: tensor `w` has 3 values that are NaN or infinite",
         "expert:bad: bad.safetensors: tensor `v` has 1 value that is NaN or infinite",
@@ -46,7 +47,7 @@ def test_the_probe_names_every_damaged_tensor(dtype: str, tmp_path: Path) -> Non
 def test_a_single_pass_stops_at_the_first_and_leaves_nothing(tmp_path: Path) -> None:
     sources = damaged(tmp_path / "in", "BF16")
     with pytest.raises(DamagedError, match=r"`w` has 3 values") as caught:
-        merge_weights(sources.layout, sources.files, Ram(), tmp_path / "out", resources=SMALL)
+        merge_weights(sources.layout, sources.supply, Ram(), tmp_path / "out", means=Means(SMALL))
     assert len(caught.value.problems) == 1
     assert list((tmp_path / "out").iterdir()) == []
 
@@ -54,21 +55,21 @@ def test_a_single_pass_stops_at_the_first_and_leaves_nothing(tmp_path: Path) -> 
 def test_a_damaged_base_is_named_too(tmp_path: Path) -> None:
     sources = lay_out(tmp_path / "in", {"w": data([np.nan, 1.0])}, {"e": {"w": data([1.0, 1.0])}})
     with pytest.raises(DamagedError, match=r"base: model\.safetensors: tensor `w` has 1 value that is NaN"):
-        merge_weights(sources.layout, sources.files, Ram(), tmp_path / "out")
+        merge_weights(sources.layout, sources.supply, Ram(), tmp_path / "out")
 
 
 def test_a_result_too_large_for_its_type(tmp_path: Path) -> None:
     base, moved = data([6e4, 1.0], "F32"), data([6.6e4, 1.0], "F32")
     sources = lay_out(tmp_path / "in", {"w": base}, {"e": {"w": moved}}, dtype="F16")
     with pytest.raises(DamagedError, match=r"`w` would have 1 value too large for F16") as caught:
-        merge_weights(sources.layout, sources.files, Ram(), tmp_path / "out")
+        merge_weights(sources.layout, sources.supply, Ram(), tmp_path / "out")
     assert "output.dtype" in caught.value.problems[0].hint
 
 
 def test_sums_that_overflow_float32_are_an_error_not_an_infinity(tmp_path: Path) -> None:
     sources = lay_out(tmp_path / "in", {"w": data([-3e38])}, {"a": {"w": data([3e38])}, "b": {"w": data([3.1e38])}})
     with pytest.raises(DamagedError, match="too large for F32"):
-        merge_weights(sources.layout, sources.files, Ram(), tmp_path / "out")
+        merge_weights(sources.layout, sources.supply, Ram(), tmp_path / "out")
 
 
 @pytest.mark.parametrize("role", ["base", "expert:e"])
@@ -77,12 +78,12 @@ def test_a_truncated_source(role: str, tmp_path: Path) -> None:
     path = next(iter(sources.files[role].values()))
     os.truncate(path, path.stat().st_size - 1)
     with pytest.raises(DamagedError, match=rf"{role}: {path.name} ends after .* within tensor `w`"):
-        merge_weights(sources.layout, sources.files, RamPlus(), tmp_path / "out")
+        merge_weights(sources.layout, sources.supply, RamPlus(), tmp_path / "out")
     path.unlink()
     with pytest.raises(DamagedError, match="cannot be opened"):
-        probe(sources.layout, sources.files, 1e-5)
+        probe(sources.layout, sources.supply, 1e-5)
     with pytest.raises(DamagedError, match="was not fetched"):
-        probe(sources.layout, sources.files | {role: {}}, 1e-5)
+        probe(sources.layout, AtHand(sources.files | {role: {}}), 1e-5)
 
 
 def test_a_source_that_shrinks_while_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,9 +91,9 @@ def test_a_source_that_shrinks_while_it_is_read(tmp_path: Path, monkeypatch: pyt
     real = os.preadv
     monkeypatch.setattr(os, "preadv", lambda fd, views, place: 0 if place > 200 else real(fd, [views[0][:3]], place))
     with pytest.raises(DamagedError, match="ends after"):
-        probe(sources.layout, sources.files, 1e-5, resources=SMALL)
+        probe(sources.layout, sources.supply, 1e-5, means=Means(SMALL))
     monkeypatch.setattr(os, "preadv", lambda fd, views, place: real(fd, [views[0][:3]], place))
-    assert probe(sources.layout, sources.files, 1e-5).overlap.counts == (0, 100), "short reads are completed"
+    assert probe(sources.layout, sources.supply, 1e-5).overlap.counts == (0, 100), "short reads are completed"
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EROFS])
@@ -108,12 +109,12 @@ def test_a_full_disk_leaves_no_part(code: int, tmp_path: Path, monkeypatch: pyte
 
     monkeypatch.setattr(output.os, "pwrite", full)
     with pytest.raises(ResourceError) as caught:
-        merge_weights(sources.layout, sources.files, Ram(), tmp_path / "out", resources=SMALL)
+        merge_weights(sources.layout, sources.supply, Ram(), tmp_path / "out", means=Means(SMALL))
     assert caught.value.exit_code == 8
     assert list((tmp_path / "out").iterdir()) == []
     assert not [t for t in threading.enumerate() if t.name.startswith("merge")], "no thread is left at work"
     monkeypatch.undo()
-    merge_weights(sources.layout, sources.files, Ram(), tmp_path / "out", resources=SMALL)
+    merge_weights(sources.layout, sources.supply, Ram(), tmp_path / "out", means=Means(SMALL))
     assert read_tensors(tmp_path / "out")["w"].values.tolist() == [0.0] * 1000
 
 
@@ -121,7 +122,7 @@ def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     sources = lay_out(tmp_path / "in", {"w": data([1.0])}, {"e": {"w": data([1.0])}})
     (tmp_path / "out").write_text("a file")
     with pytest.raises(ResourceError, match="cannot be written"):
-        merge_weights(sources.layout, sources.files, Ram(), tmp_path / "out")
+        merge_weights(sources.layout, sources.supply, Ram(), tmp_path / "out")
 
 
 IDS = Data("I64", (3,), np.array([1, 2, 3]).tobytes())
@@ -131,7 +132,7 @@ IDS = Data("I64", (3,), np.array([1, 2, 3]).tobytes())
 def test_what_is_not_floating_point_is_copied(method: Ram | RamPlus, tmp_path: Path) -> None:
     base = {"ids": IDS, "mask": Data("BOOL", (5,), b"\1\0\1\1\0"), "w": data([1.0])}
     sources = lay_out(tmp_path / "in", base, {"e": base | {"w": data([2.0])}})
-    result = merge_weights(sources.layout, sources.files, method, tmp_path / "out", resources=SMALL)
+    result = merge_weights(sources.layout, sources.supply, method, tmp_path / "out", means=Means(SMALL))
     merged = read_tensors(tmp_path / "out")
     assert merged["ids"] == IDS
     assert merged["mask"].raw == b"\1\0\1\1\0"
@@ -144,7 +145,7 @@ def test_a_copied_tensor_that_differs(method: Ram | RamPlus, tmp_path: Path) -> 
     other = Data("I64", (3,), np.array([1, 2, 4]).tobytes())
     sources = lay_out(tmp_path / "in", {"ids": IDS}, {"same": {"ids": IDS}, "e": {"ids": other}})
     with pytest.raises(IncompatibleError, match=r"expert:e: e\.safetensors: tensor `ids` is of type I64") as caught:
-        merge_weights(sources.layout, sources.files, method, tmp_path / "out", resources=SMALL)
+        merge_weights(sources.layout, sources.supply, method, tmp_path / "out", means=Means(SMALL))
     assert caught.value.exit_code == 5
 
 
@@ -158,7 +159,7 @@ def test_a_vocabulary_padded_differently(chunk: int, tmp_path: Path) -> None:
         "none": {"embed": data(np.zeros((0, 3)), "BF16")},
     }
     sources = lay_out(tmp_path / "in", base, experts)
-    result = merge_weights(sources.layout, sources.files, Ram(), tmp_path / "out", resources=Resources(chunk, 2))
+    result = merge_weights(sources.layout, sources.supply, Ram(), tmp_path / "out", means=Means(Resources(chunk, 2)))
     merged = read_tensors(tmp_path / "out")["embed"]
     assert merged.shape == (4, 3)
     assert merged.values.tolist() == [1.5] * 6 + [2.0] * 6
@@ -169,5 +170,5 @@ def test_a_vocabulary_padded_differently(chunk: int, tmp_path: Path) -> None:
 def test_damage_beyond_what_the_base_has_is_not_read(tmp_path: Path) -> None:
     experts = {"e": {"w": data([[1.0], [np.nan]])}}
     sources = lay_out(tmp_path / "in", {"w": data([[1.0]])}, experts)
-    merge_weights(sources.layout, sources.files, Ram(), tmp_path / "out")
+    merge_weights(sources.layout, sources.supply, Ram(), tmp_path / "out")
     assert read_tensors(tmp_path / "out")["w"].values.tolist() == [1.0]

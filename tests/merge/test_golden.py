@@ -28,7 +28,7 @@ def test_worked_example(name: str, sources: Sources, tmp_path: Path) -> None:
     parameters = {"epsilon": GOLDEN["epsilon"]} | ({"r": GOLDEN["r"]} if name != "ram" else {})
     method = METHODS[name](**parameters)
     expected = GOLDEN["expected"][name]
-    result = merge_weights(sources.layout, sources.files, method, tmp_path / "out")
+    result = merge_weights(sources.layout, sources.supply, method, tmp_path / "out")
 
     merged = read_tensors(tmp_path / "out")
     assert list(merged) == list(expected["merged"])
@@ -43,7 +43,7 @@ def test_worked_example(name: str, sources: Sources, tmp_path: Path) -> None:
 
 
 def test_probe_alone_counts_the_same(sources: Sources) -> None:
-    found = probe(sources.layout, sources.files, GOLDEN["epsilon"])
+    found = probe(sources.layout, sources.supply, GOLDEN["epsilon"])
     names = sources.layout.experts
     assert report_overlap(found.overlap, names, (1.0, 1.0, 1.0)).patterns == GOLDEN["patterns"]
     assert found.by_tensor["b.bias"].elements == 3

@@ -12,7 +12,7 @@ from reference import merge as reference_merge
 from synthetic import Data, Sources, data, lay_out, read_tensors
 
 from ramekin.errors import DamagedError
-from ramekin.merge.engine import merge_weights
+from ramekin.merge.engine import Means, merge_weights
 from ramekin.merge.resources import Resources
 from ramekin.methods import Ram, RamPlus, RamPlusSmooth
 from ramekin.methods.ram import RamFamily
@@ -72,9 +72,9 @@ def compare(sources: Sources, method: RamFamily, out: Path, how: Resources) -> N
     raws = {name: from_float32(array, tasks[name].dtype) for name, array in expected.merged.items()}
     if not all(np.isfinite(Data(tasks[n].dtype, (), raw).values).all() for n, raw in raws.items()):
         with pytest.raises(DamagedError, match="too large for"):
-            merge_weights(sources.layout, sources.files, method, out, resources=how)
+            merge_weights(sources.layout, sources.supply, method, out, means=Means(how))
         return
-    result = merge_weights(sources.layout, sources.files, method, out, resources=how)
+    result = merge_weights(sources.layout, sources.supply, method, out, means=Means(how))
     assert {name: d.raw for name, d in read_tensors(out).items()} == raws
     reported = report_overlap(result.probe.overlap, sources.layout.experts, result.lambdas)
     assert reported.patterns == expected.patterns
@@ -113,7 +113,7 @@ def test_an_expert_that_shares_all_its_changes(name: str, tmp_path: Path) -> Non
     base = data([1.0, 2.0, 3.0])
     experts = {"one": {"w": data([1.5, 2.0, 3.0])}, "two": {"w": data([1.25, 2.5, 3.0])}, "none": {"w": base}}
     sources = lay_out(tmp_path / "in", {"w": base}, experts)
-    result = merge_weights(sources.layout, sources.files, METHODS[name](), tmp_path / "out")
+    result = merge_weights(sources.layout, sources.supply, METHODS[name](), tmp_path / "out")
     reported = report_overlap(result.probe.overlap, sources.layout.experts, result.lambdas)
     assert reported.experts["one"].rho is None
     assert result.lambdas[0] == pytest.approx({"ram": 1.0, "ram+": 1 + 0.1 * 2.0, "ram+s": 1 + 0.1}[name], rel=1e-15)
@@ -137,5 +137,5 @@ def test_epsilon_is_compared_as_float32_strictly(epsilon: float) -> None:
 def test_what_nobody_changes_is_byte_identical(dtype: str, tmp_path: Path) -> None:
     base = data([-0.0, 0.0, 1e-40, -1e-45, 5.0], dtype)
     sources = lay_out(tmp_path / "in", {"w": base}, {"a": {"w": base}, "b": {"w": base}})
-    merge_weights(sources.layout, sources.files, RamPlus(), tmp_path / "out")
+    merge_weights(sources.layout, sources.supply, RamPlus(), tmp_path / "out")
     assert read_tensors(tmp_path / "out")["w"].raw == base.raw

@@ -4,13 +4,18 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
-from ramekin.checkpoint.tensors import ITEM_SIZES, Tensor
-from ramekin.merge.kernels import Bytes, Counts
+from ramekin.checkpoint.tensors import ITEM_SIZES, LowRank
+from ramekin.merge.loops.compiling import BLOCK, Bytes, Counts
+from ramekin.merge.loops.conversion import KINDS
 from ramekin.merge.resources import Resources
-from ramekin.plan.layout import TensorTask
+from ramekin.plan.layout import Part, TensorTask
+
+_J = TypeVar("_J")
+_CHANGE_SIZE = 4  # what an adapter adds is formed in float32
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,44 +26,74 @@ class Chunk:
         task: The tensor.
         first: Index of the first element, row-major.
         count: Number of elements; 0 for the only chunk of an empty tensor.
-        offset: Place of the first element's bytes in the data of the output.
         last: Whether the tensor ends here.
     """
 
     task: TensorTask
     first: int
     count: int
-    offset: int
     last: bool
 
+    @property
+    def out_kind(self) -> int:
+        """Element type of the output, as the loops number them."""
+        return KINDS[self.task.dtype]
 
-def cut(tasks: Iterable[TensorTask], chunk_bytes: int) -> Iterator[Chunk]:
-    """Cut tensors into chunks of at most so many bytes of any one source, and at least one element."""
-    begin = 0
-    for task in tasks:
-        widest = max(ITEM_SIZES[dtype] for dtype in (task.dtype, task.base.dtype, *(e.dtype for e in task.experts)))
-        step = max(1, chunk_bytes // widest)
-        for first in range(0, max(task.numel, 1), step):
-            count = min(step, task.numel - first)
-            offset = begin + first * ITEM_SIZES[task.dtype]
-            yield Chunk(task, first, count, offset, last=first + count == task.numel)
-        begin += task.nbytes
+    @property
+    def out_bytes(self) -> int:
+        """Bytes of the output."""
+        return self.count * ITEM_SIZES[self.task.dtype]
+
+    def present(self, part: Part) -> int:
+        """How many of the elements a source has: fewer where its vocabulary is shorter than the base's."""
+        if part is None:
+            return 0
+        if isinstance(part, LowRank):
+            return self.count
+        return min(max(part.numel - self.first, 0), self.count)
 
 
-def present_elements(tensor: Tensor, chunk: Chunk) -> int:
-    """How many of a chunk's elements a source has: fewer where its vocabulary is shorter than the base's."""
-    return min(max(tensor.numel - chunk.first, 0), chunk.count)
+def element_bytes(task: TensorTask) -> int:
+    """Bytes of the widest element that any buffer must hold for a tensor."""
+    sizes = [ITEM_SIZES[task.dtype], ITEM_SIZES[task.base.dtype]]
+    sizes += [_CHANGE_SIZE if isinstance(part, LowRank) else ITEM_SIZES[part.dtype] for part in task.experts if part]
+    return max(sizes)
+
+
+def cut(task: TensorTask, chunk_bytes: int, row: int = 0) -> Iterator[Chunk]:
+    """Cut a tensor into chunks of at most so many bytes of any one source, and at least one element.
+
+    Args:
+        task: The tensor.
+        chunk_bytes: Most bytes of one source in a chunk.
+        row: If not 0, chunks end at multiples of so many elements, or, within such a row, of a block; then they have
+            at least a block.
+    """
+    step = max(1, chunk_bytes // element_bytes(task))
+    first = 0
+    while first < task.numel or first == 0:
+        count = min(step, task.numel - first)
+        if row and count < task.numel - first:
+            within = first % row
+            if not within and step >= row:
+                count = step // row * row
+            else:
+                count = min(max(step // BLOCK, 1) * BLOCK, row - within, task.numel - first)
+        yield Chunk(task, first, count, last=first + count == task.numel)
+        first += count
+        if not count:
+            return
 
 
 @dataclass(frozen=True)
 class Slot:
-    """The buffers of one chunk in flight, for N experts.
+    """The buffers of one chunk in flight, for N experts and one or more results.
 
     Attributes:
         raw: `[N + 1, bytes]`, what was read of base and experts.
-        kinds: `[N + 1]`, their element types, as the kernels number them.
+        kinds: `[N + 1]`, their element types, as the loops number them.
         limits: `[N]`, how many of the chunk's elements each expert has.
-        out: `[bytes]`, the result.
+        outs: `[results, bytes]`.
         counts: `[2**N]`, elements by pattern.
         bad: `[N + 2]`, faults found in each source and, last, in the output.
     """
@@ -66,48 +101,62 @@ class Slot:
     raw: Bytes
     kinds: Bytes
     limits: Counts
-    out: Bytes
+    outs: Bytes
     counts: Counts
     bad: Counts
 
+    @property
+    def sources(self) -> tuple[Bytes, Bytes, Counts]:
+        """What every loop takes first."""
+        return self.raw, self.kinds, self.limits
+
     @classmethod
-    def make(cls, experts: int, row_bytes: int) -> "Slot":
+    def make(cls, experts: int, row_bytes: int, results: int = 1) -> "Slot":
         """Buffers for rows of so many bytes."""
         return cls(
             raw=np.empty((experts + 1, row_bytes), np.uint8),
             kinds=np.zeros(experts + 1, np.uint8),
             limits=np.zeros(experts, np.int64),
-            out=np.empty(row_bytes, np.uint8),
+            outs=np.empty((results, row_bytes), np.uint8),
             counts=np.zeros(1 << experts, np.int64),
             bad=np.zeros(experts + 2, np.int64),
         )
 
 
-def in_order(
-    chunks: Iterable[Chunk], work: Callable[[Chunk, Slot], None], experts: int, resources: Resources
-) -> Generator[tuple[Chunk, Slot], None, None]:
-    """Work on chunks in several threads and give them back in order, each with its buffers.
+@dataclass(frozen=True)
+class Landing:
+    """A job that is no work: all before it are to be landed first."""
 
-    A slot belongs to the caller until the next chunk is asked for. Closing the iterator, or an error in `work`, waits
-    for the chunks at work and drops the others.
+
+def in_order(
+    jobs: Iterable[_J | Landing], work: Callable[[_J, Slot], None], make_slot: Callable[[], Slot], resources: Resources
+) -> Generator[tuple[_J, Slot], None, None]:
+    """Do jobs in several threads and give them back in order, each with its buffers.
+
+    Jobs are begun in order. A slot belongs to the caller until the next job is asked for. Closing the iterator, or an
+    error in `work`, waits for the jobs at work and drops the others.
     """
-    free = deque(Slot.make(experts, resources.row_bytes) for _ in range(resources.slots))
-    flying: deque[tuple[Chunk, Slot, Future[None]]] = deque()
+    free = deque(make_slot() for _ in range(resources.slots))
+    flying: deque[tuple[_J, Slot, Future[None]]] = deque()
     pool = ThreadPoolExecutor(resources.threads, thread_name_prefix="merge")
     try:
-        for chunk in chunks:
+        for job in jobs:
+            if isinstance(job, Landing):
+                while flying:
+                    yield _landed(flying, free)
+                continue
             if not free:
                 yield _landed(flying, free)
             slot = free.popleft()
-            flying.append((chunk, slot, pool.submit(work, chunk, slot)))
+            flying.append((job, slot, pool.submit(work, job, slot)))
         while flying:
             yield _landed(flying, free)
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _landed(flying: deque[tuple[Chunk, Slot, Future[None]]], free: deque[Slot]) -> tuple[Chunk, Slot]:
-    chunk, slot, future = flying.popleft()
+def _landed(flying: deque[tuple[_J, Slot, Future[None]]], free: deque[Slot]) -> tuple[_J, Slot]:
+    job, slot, future = flying.popleft()
     future.result()
-    free.append(slot)  # taken only once the caller asks for the next chunk, and so has done with it
-    return chunk, slot
+    free.append(slot)  # taken only once the caller asks for the next job, and so has done with it
+    return job, slot

@@ -1,19 +1,57 @@
-"""The sources' weight files, opened for reading at any place from any thread."""
+"""The sources' weight files: where they are, and opened for reading at any place from any thread."""
 
 import errno
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
-from ramekin.checkpoint.tensors import Tensor
+import numpy as np
+
+from ramekin.checkpoint.tensors import LowRank, Tensor
 from ramekin.errors import DamagedError, ResourceError
+from ramekin.merge.loops.compiling import Bytes, Floats
+from ramekin.merge.loops.conversion import KINDS, load
+from ramekin.plan.layout import Part, Shard
 
 SourceFiles = Mapping[str, Mapping[str, Path]]
 """Local path of every weight file, by role (`base` or `expert:NAME`) and name in its checkpoint."""
 
-_AHEAD: Final = 8 << 20  # bytes that the system is asked to fetch before they are needed
+
+class Supply(Protocol):
+    """Where the files come from: they may be there only while they are needed."""
+
+    def holding(self, shard: Shard) -> AbstractContextManager[SourceFiles]:
+        """Every file that a shard's tensors are read from, for as long as the context lasts."""
+
+
+@dataclass(frozen=True)
+class AtHand:
+    """Files that are all there, and stay."""
+
+    files: SourceFiles
+
+    def holding(self, shard: Shard) -> AbstractContextManager[SourceFiles]:
+        """All of them."""
+        return nullcontext(self.files)
+
+
+@dataclass(frozen=True)
+class Factors:
+    """An adapter's factors for one tensor, in memory.
+
+    Attributes:
+        a: `[r, in]`, float32.
+        b: `[out, r]`, float32.
+    """
+
+    a: Floats
+    b: Floats
+
+
+_AHEAD: Final = 16 << 20  # bytes that the system is asked to fetch before they are needed
 
 
 def roles_of(experts: Iterable[str]) -> tuple[str, ...]:
@@ -36,19 +74,38 @@ class OpenSources:
         self._stack = stack
         self._open: dict[tuple[int, str], int] = {}
 
-    def prepare(self, source: int, tensor: Tensor) -> None:
-        """Open the file of a tensor, so that `read` finds it open in every thread.
+    def prepare(self, source: int, part: Part) -> None:
+        """Open the files of what a source has of a tensor, so that `read` finds it open in every thread.
 
         Raises:
             DamagedError: The file is absent, cannot be opened, or ends before the tensor does.
             ResourceError: Too many files are open.
         """
-        descriptor = self._open.get((source, tensor.file))
-        if descriptor is None:
-            descriptor = self._open[source, tensor.file] = self._opened(source, tensor)
-        size = os.fstat(descriptor).st_size
-        if size < tensor.start + tensor.nbytes:
-            raise self._truncated(source, tensor, size)
+        if part is None:
+            return
+        for tensor in (part.a, part.b) if isinstance(part, LowRank) else (part,):
+            descriptor = self._open.get((source, tensor.file))
+            if descriptor is None:
+                descriptor = self._open[source, tensor.file] = self._opened(source, tensor)
+            size = os.fstat(descriptor).st_size
+            if size < tensor.start + tensor.nbytes:
+                raise self._truncated(source, tensor, size)
+
+    def factors(self, source: int, product: LowRank) -> Factors:
+        """Read an adapter's factors for one tensor.
+
+        Raises:
+            DamagedError: The file ends too early or cannot be read.
+        """
+        return Factors(self._whole(source, product.a), self._whole(source, product.b))
+
+    def _whole(self, source: int, tensor: Tensor) -> Floats:
+        raw: Bytes = np.empty(tensor.nbytes, np.uint8)
+        values: Floats = np.empty(tensor.numel, np.float32)
+        if tensor.numel:
+            self.read(source, tensor, 0, raw.data)
+            load(raw, KINDS[tensor.dtype], 0, tensor.numel, values)
+        return values.reshape(tensor.shape)
 
     def read(self, source: int, tensor: Tensor, start: int, into: memoryview) -> None:
         """Fill a buffer with a tensor's bytes from `start` on, and ask the system for those that follow.
@@ -64,7 +121,8 @@ class OpenSources:
                 if not got:
                     raise self._truncated(source, tensor, place)
                 view, place = view[got:], place + got
-            os.posix_fadvise(descriptor, place + _AHEAD - into.nbytes, into.nbytes, os.POSIX_FADV_WILLNEED)
+            if place // _AHEAD != (place - into.nbytes) // _AHEAD:
+                os.posix_fadvise(descriptor, place, _AHEAD, os.POSIX_FADV_WILLNEED)
         except OSError as error:
             raise DamagedError(
                 f"{self.name(source, tensor)} cannot be read: {error.strerror}", "check the disk, fetch it again"

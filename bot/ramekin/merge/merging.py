@@ -15,7 +15,8 @@ from ramekin.digests import sha256_of
 from ramekin.fetch import Fetched
 from ramekin.lock.model import Lock, PinnedSource
 from ramekin.manifest.reading import LoadedManifest
-from ramekin.merge.engine import MergedWeights, Probe, WrittenFile, merge_weights
+from ramekin.merge.engine import Means, MergedWeights, Probe, WrittenFile, merge_weights
+from ramekin.merge.files import AtHand
 from ramekin.merge.resources import Resources
 from ramekin.plan.layout import Layout
 from ramekin.progress import Progress
@@ -109,7 +110,7 @@ def _merge_weights(job: MergeJob, fetched: Fetched, staging: Staging, progress: 
     probe = staging.journal.get("probe")
     return merge_weights(
         job.layout,
-        fetched.files,
+        AtHand(fetched.files),
         job.loaded.manifest.method,
         staging.directory,
         done={name: WrittenFile.model_validate(record) for name, record in shards.items()},
@@ -118,8 +119,7 @@ def _merge_weights(job: MergeJob, fetched: Fetched, staging: Staging, progress: 
         on_shard=lambda name, file: staging.save(
             shards=staging.journal.get("shards", {}) | {name: file.model_dump(mode="json")}
         ),
-        resources=job.resources,
-        progress=progress,
+        means=Means(job.resources, progress),
     )
 
 

@@ -8,13 +8,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
 from ramekin.atomic import enough_disk, sync_directory, write_atomically
 from ramekin.checkpoint.tensors import ITEM_SIZES
 from ramekin.errors import ResourceError
-from ramekin.merge.kernels import Bytes
+from ramekin.merge.chunks import Chunk
+from ramekin.merge.loops.compiling import Bytes
 from ramekin.plan.layout import Layout, Shard, TensorTask
 from ramekin.report import FileRecord
 
+_READ_BACK: Final = 1 << 22
 INDEX_NAME: Final = "model.safetensors.index.json"
 
 
@@ -40,48 +44,75 @@ def header_of(shard: Shard) -> bytes:
 
 
 class ShardWriter:
-    """One file being written: data at any place and from any thread, its digest in order.
+    """One file being written: chunks from any thread and process, its digest in order.
 
     Args:
         descriptor: The open file.
-        header: What comes before the data.
+        shard: What it holds.
         where: The file, for messages.
     """
 
-    def __init__(self, descriptor: int, header: bytes, where: Path) -> None:
+    def __init__(self, descriptor: int, shard: Shard, where: Path) -> None:
         self._descriptor = descriptor
-        self._begin = len(header)
         self._where = where
-        self._digest = hashlib.sha256(header)
-        self.size = len(header)
-        with writable(where):
-            _write_all(descriptor, memoryview(header), 0)
+        self._header = header_of(shard)
+        self._digest = hashlib.sha256(self._header)
+        self._digested = len(self._header)
+        self._begin: dict[str, int] = {}
+        self.size = len(self._header)
+        for task in data_order(shard):
+            self._begin[task.name] = self.size
+            self.size += task.nbytes
 
-    def write(self, offset: int, data: Bytes) -> None:
-        """Write at a place of the data. May be called from any thread.
+    def begin(self) -> None:
+        """Write what comes before the data.
 
         Raises:
             ResourceError: The disk is full, or refuses.
         """
         with writable(self._where):
-            _write_all(self._descriptor, data.data, self._begin + offset)
+            _write_all(self._descriptor, memoryview(self._header), 0)
+
+    def write(self, chunk: Chunk, data: Bytes) -> None:
+        """Write a chunk in its place. May be called from any thread.
+
+        Raises:
+            ResourceError: The disk is full, or refuses.
+        """
+        place = self._begin[chunk.task.name] + chunk.first * ITEM_SIZES[chunk.task.dtype]
+        with writable(self._where):
+            _write_all(self._descriptor, data.data, place)
 
     def digest(self, data: Bytes) -> None:
         """Take the next bytes of the file, in order, into its digest."""
         self._digest.update(data.data)
-        self.size += data.nbytes
+        self._digested += data.nbytes
+
+    def digest_written(self) -> None:
+        """Take all that was written, by this process or others, into the digest, from the file itself."""
+        buffer = np.empty(_READ_BACK, np.uint8)
+        while self._digested < self.size:
+            got = os.preadv(self._descriptor, [buffer.data], self._digested)
+            if not got:
+                raise ResourceError(f"{self._where} ends too early", "check the disk, and run the same command again")
+            self.digest(buffer[: min(got, self.size - self._digested)])
 
     @property
     def record(self) -> FileRecord:
-        """Size and digest of what has been taken."""
-        return FileRecord(size=self.size, sha256=self._digest.hexdigest())
+        """Size and digest of the file, once all of it was taken."""
+        return FileRecord(size=self._digested, sha256=self._digest.hexdigest())
 
 
 @contextmanager
-def shard_writer(shard: Shard, directory: Path) -> Iterator[ShardWriter]:
+def shard_writer(shard: Shard, directory: Path, *, leading: bool = True) -> Iterator[ShardWriter]:
     """Write a file of weights under another name, and give it its own once it is complete and on the disk.
 
     After an error the partial file is gone; after a kill it lies there, and the next run begins it again.
+
+    Args:
+        shard: What it holds.
+        directory: Where it goes.
+        leading: Whether this process makes the file, and names it; the others write into it.
 
     Raises:
         ResourceError: The disk is full, or refuses.
@@ -90,19 +121,25 @@ def shard_writer(shard: Shard, directory: Path) -> Iterator[ShardWriter]:
     part = path.with_name(f"{path.name}.part")
     with writable(path):
         part.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+        descriptor = os.open(part, os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT | os.O_TRUNC if leading else 0), 0o666)
     try:
         try:
-            yield ShardWriter(descriptor, header_of(shard), path)
-            with writable(path):
-                os.fsync(descriptor)
+            writer = ShardWriter(descriptor, shard, path)
+            if leading:
+                writer.begin()
+            yield writer
+            if leading:
+                with writable(path):
+                    os.fsync(descriptor)
         finally:
             os.close(descriptor)
-        with writable(path):
-            part.replace(path)
-            sync_directory(path.parent)
+        if leading:
+            with writable(path):
+                part.replace(path)
+                sync_directory(path.parent)
     finally:
-        part.unlink(missing_ok=True)
+        if leading:
+            part.unlink(missing_ok=True)
 
 
 def write_index(layout: Layout, directory: Path) -> FileRecord:

@@ -8,6 +8,8 @@ MAX_EXPERTS: Final = 16
 """Most experts of one merge: a pattern of who changed an element has one bit for each."""
 
 _MOST_THREADS: Final = 16  # beyond that, copying out of the page cache and hashing the output are what one waits for
+_LEAST_ROW: Final = 8 << 10  # a block of the loops
+_CUT_BINS: Final = 3 * 4 << 18  # bytes, per thread and expert, of the histograms in which TIES finds its cuts
 _FIXED: Final = 384 << 20  # the interpreter, numpy, and the compiler when it must run
 
 
@@ -40,7 +42,7 @@ class Resources:
 
         One line more keeps the rows of a buffer from competing for the same places of the cache.
         """
-        return (max(self.chunk_bytes, 8) + 63) // 64 * 64 + 64
+        return (max(self.chunk_bytes, _LEAST_ROW) + 63) // 64 * 64 + 64
 
     @property
     def slots(self) -> int:
@@ -48,7 +50,7 @@ class Resources:
         return 2 * self.threads
 
 
-def memory_needed(experts: int, resources: Resources) -> int:
+def memory_needed(experts: int, resources: Resources, factors: int = 0) -> int:
     """Upper bound on the bytes that a merge holds at once; the size of the model plays no part.
 
     Each chunk in flight has a buffer for the base, one for each expert and one for the output, and counts by pattern;
@@ -57,6 +59,8 @@ def memory_needed(experts: int, resources: Resources) -> int:
     Args:
         experts: N, the number of experts.
         resources: What the merge may use.
+        factors: Bytes, in float32, of the adapters' factors of the tensor that has the largest.
     """
     patterns = 8 << experts
-    return _FIXED + resources.slots * ((experts + 2) * resources.row_bytes + patterns) + 3 * patterns
+    cuts = resources.threads * experts * _CUT_BINS
+    return _FIXED + resources.slots * ((experts + 2) * resources.row_bytes + patterns) + 3 * patterns + cuts + factors

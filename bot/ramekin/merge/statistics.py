@@ -1,12 +1,13 @@
 """What one pass over all inputs tells: how the experts' changes overlap."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from ramekin.merge.kernels import Counts
+from ramekin.merge.loops.compiling import Counts
 from ramekin.methods.ram import Overlap
+from ramekin.plan.layout import Layout
 
 
 class _Part(BaseModel):
@@ -57,13 +58,16 @@ class Probe(_Part):
     bytes_read: int
 
 
-def joined(probes: Iterable[Probe], experts: int) -> Probe:
-    """The statistics of several files as those of one model. Counts are integers, so the order plays no part."""
-    counts = [0] * (1 << experts)
-    by_tensor: dict[str, TensorOverlap] = {}
-    bytes_read = 0
+def joined(probes: Sequence[Probe], layout: Layout) -> Probe:
+    """The statistics of several parts as those of the whole. Counts are integers, so the order plays no part."""
+    counts = [0] * (1 << len(layout.experts))
+    found: dict[str, TensorOverlap] = {}
     for probe in probes:
         counts = [a + b for a, b in zip(counts, probe.overlap.counts, strict=True)]
-        by_tensor |= probe.by_tensor
-        bytes_read += probe.bytes_read
-    return Probe(overlap=Overlap(tuple(counts)), by_tensor=by_tensor, bytes_read=bytes_read)
+        found |= probe.by_tensor
+    names = (task.name for shard in layout.shards for task in shard.tensors)
+    return Probe(
+        overlap=Overlap(tuple(counts)),
+        by_tensor={name: found[name] for name in names if name in found},
+        bytes_read=sum(probe.bytes_read for probe in probes),
+    )

@@ -4,13 +4,13 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from ramekin.checkpoint.tensors import ITEM_SIZES
+from ramekin.checkpoint.tensors import ITEM_SIZES, LowRank, Tensor
 from ramekin.errors import DamagedError, IncompatibleError, Problem
-from ramekin.merge.chunks import Chunk, Slot, present_elements
+from ramekin.merge.chunks import Chunk, Slot
 from ramekin.merge.files import OpenSources
 from ramekin.merge.statistics import Probe, TensorOverlap
 from ramekin.methods.ram import Overlap
-from ramekin.plan.layout import TensorTask
+from ramekin.plan.layout import Part, TensorTask
 from ramekin.progress import Bar
 
 
@@ -34,11 +34,11 @@ class Tally:
         self._bad = np.zeros(experts + 2, np.int64)
         self._by_tensor: dict[str, TensorOverlap] = {}
 
-    def add(self, chunk: Chunk, slot: Slot) -> None:
-        """Take what was found in a chunk."""
+    def add(self, chunk: Chunk, slot: Slot, looks: int = 1) -> None:
+        """Take what was found in a chunk that was read so many times."""
         task = chunk.task
-        read = sum(present_elements(t, chunk) * ITEM_SIZES[t.dtype] for t in (task.base, *task.experts))
-        self.bytes_read += read
+        read = sum(_bytes(part, chunk) for part in (task.base, *task.experts))
+        self.bytes_read += read * looks
         self._bar.advance(read)
         self._tensor += slot.counts
         self._bad += slot.bad
@@ -58,7 +58,10 @@ class Tally:
 
     def _complain(self, task: TensorTask) -> None:
         *sources, output = self._bad.tolist()
-        for source, (tensor, count) in enumerate(zip((task.base, *task.experts), sources, strict=True)):
+        for source, (part, count) in enumerate(zip((task.base, *task.experts), sources, strict=True)):
+            if part is None:
+                continue
+            tensor = part.b if isinstance(part, LowRank) else part
             where = f"{self._sources.name(source, tensor)}: tensor `{task.name}`"
             if count and task.operation == "merge":
                 values = "1 value that is" if count == 1 else f"{count:,} values that are"
@@ -71,6 +74,13 @@ class Tally:
             values = "1 value" if output == 1 else f"{output:,} values"
             what = f"tensor `{task.name}` would have {values} too large for {task.dtype}"
             self.damaged.append(Problem(what, "choose `output.dtype: float32`, or check the experts' weights"))
+
+
+def _bytes(part: Part, chunk: Chunk) -> int:
+    """Bytes of a chunk, as a source has it; an adapter's factors are read once, with the tensor's last chunk."""
+    if isinstance(part, Tensor):
+        return chunk.present(part) * ITEM_SIZES[part.dtype]
+    return part.nbytes if part and chunk.last else 0
 
 
 def check(tallies: Iterable[Tally]) -> None:

@@ -5,7 +5,12 @@ import numpy as np
 import pytest
 import torch
 
-from ramekin.merge import kernels
+from ramekin.merge.loops.choosing import loops_for
+from ramekin.merge.loops.compiling import compiled
+from ramekin.merge.loops.conversion import KINDS
+from ramekin.merge.loops.ram import merge_ram
+from ramekin.merge.operators.ram import Patterned
+from ramekin.methods import Ram
 
 
 def through(raw: np.ndarray, kind: str, out_kind: str, out_size: int) -> tuple[bytes, list[int]]:
@@ -14,11 +19,10 @@ def through(raw: np.ndarray, kind: str, out_kind: str, out_size: int) -> tuple[b
     rows = np.stack([raw.view(np.uint8)] * 2)
     out = np.zeros(n * out_size, np.uint8)
     bad = np.zeros(3, np.int64)
-    kinds = np.full(2, kernels.KINDS[kind], np.uint8)
+    kinds = np.full(2, KINDS[kind], np.uint8)
     limits = np.full(1, n, np.int64)
-    coefficients = kernels.pattern_coefficients([1.0])
-    counts = np.zeros(2, np.int64)
-    kernels.merge_ram(rows, kinds, limits, n, np.float32(0), coefficients, out, kernels.KINDS[out_kind], counts, bad)
+    coefficients = np.array([0, 1], np.float32)
+    merge_ram(rows, kinds, limits, n, np.float32(0), coefficients, out, KINDS[out_kind], bad)
     return out.tobytes(), bad.tolist()
 
 
@@ -74,7 +78,8 @@ def test_rounding_is_to_nearest_even_everywhere_near_a_half_step() -> None:
 
 
 def test_coefficients_are_rounded_once() -> None:
-    found = kernels.pattern_coefficients([1.1, 1.0 + 1e-9, 1.2])
+    operator = Patterned(Ram().coefficients([1.1, 1.0 + 1e-9, 1.2]), 1e-5, loops_for("cpu"))
+    found = operator._coefficients
     third = np.float32(1 / 3)
     expected = [0, np.float32(1.1), np.float32(1), 0.5, np.float32(1.2), 0.5, 0.5, third]
     assert found.dtype == np.float32
@@ -94,4 +99,4 @@ def test_without_a_place_for_machine_code_loops_are_compiled_each_time(monkeypat
     def twice(x: int) -> int:
         return 2 * x
 
-    assert kernels._compiled(twice)(21) == 42
+    assert compiled(twice)(21) == 42

@@ -1,0 +1,161 @@
+"""Elements of any type to float32, exactly, and back, rounded once."""
+
+from collections.abc import Mapping
+from typing import Final
+
+import numpy as np
+
+from ramekin.merge.loops.compiling import Bytes, Counts, Floats, Halves, as_bits, as_float, compiled
+
+BF16: Final = 0
+F16: Final = 1
+F32: Final = 2
+CHANGE: Final = 3
+"""Kind of a row that holds float32 changes instead of weights: what an adapter adds to the base."""
+
+KINDS: Final[Mapping[str, int]] = {"BF16": BF16, "F16": F16, "F32": F32}
+"""Element types by the numbers that the loops know them by."""
+
+_EXPONENT: Final = np.uint32(0x7F800000)  # all ones: NaN or infinite
+_TOO_LARGE: Final = np.uint32(0x7F7F8000)  # what bfloat16 rounds to infinity, and all above
+_SIGNLESS: Final = np.uint16(0x7FFF)
+
+
+@compiled
+def special_halves(halves: Halves, exponent: np.uint16) -> int:
+    """How many 16-bit floats are NaN or infinite: whose exponent, under this mask, is all ones."""
+    largest = np.uint16(0)
+    for i in range(len(halves)):
+        largest = max(largest, np.uint16(halves[i] & _SIGNLESS))
+    if largest < exponent:
+        return 0
+    bad = 0
+    for i in range(len(halves)):
+        bad += np.uint16(halves[i] & exponent) == exponent
+    return bad
+
+
+@compiled
+def _count_from(values: Floats, n: int, least: np.uint32) -> int:
+    """How many values have magnitudes, as bits, of at least `least`."""
+    bad = np.uint32(0)
+    for i in range(n):
+        bad = np.uint32(bad + np.uint32((as_bits(values[i]) & np.uint32(0x7FFFFFFF)) >= least))
+    return int(bad)
+
+
+@compiled
+def load(row: Bytes, kind: int, start: int, n: int, values: Floats) -> int:
+    """Convert `n` elements of a row, from `start` on, to float32; return how many are NaN or infinite."""
+    if kind == BF16:  # the upper half of a float32
+        halves = row.view(np.uint16)[start : start + n]
+        for i in range(n):
+            values[i] = as_float(np.uint32(np.uint32(halves[i]) << np.uint32(16)))
+        return special_halves(halves, np.uint16(0x7F80))
+    if kind == F16:
+        # Exponent and fraction moved into place denote the value times 2**-112, subnormals included; the product with
+        # 2**112 is exact.
+        halves = row.view(np.uint16)[start : start + n]
+        for i in range(n):
+            shifted = as_float(np.uint32((np.uint32(halves[i]) & np.uint32(0x7FFF)) << np.uint32(13)))
+            sign = np.uint32((np.uint32(halves[i]) & np.uint32(0x8000)) << np.uint32(16))
+            values[i] = as_float(np.uint32(as_bits(np.float32(shifted * np.float32(2.0**112))) | sign))
+        return special_halves(halves, np.uint16(0x7C00))
+    words = row.view(np.float32)[start : start + n]
+    for i in range(n):
+        values[i] = words[i]
+    return _count_from(values, n, _EXPONENT)
+
+
+@compiled
+def load_block(raw: Bytes, kinds: Bytes, limits: Counts, start: int, n: int, rows: Floats, bad: Counts) -> None:
+    """Convert a block of all sources.
+
+    Args:
+        raw: `[N + 1, bytes]`, the sources.
+        kinds: `[N + 1]`, their element types.
+        limits: `[N]`, elements that each expert has.
+        start: First element.
+        n: Number of elements.
+        rows: `[N + 1, block]`, written: row 0 the base's values, row `t + 1` the changes `tau_t`.
+        bad: `[N + 2]`, added to.
+    """
+    base = rows[0]
+    bad[0] += load(raw[0], kinds[0], start, n, base)
+    for t in range(len(limits)):
+        change, kind = rows[t + 1], kinds[t + 1]
+        present = max(0, min(n, limits[t] - start))
+        if kind == BF16:  # in one go, for speed: the bits are the same
+            halves = raw[t + 1].view(np.uint16)[start : start + present]
+            for i in range(present):
+                change[i] = as_float(np.uint32(np.uint32(halves[i]) << np.uint32(16))) - base[i]
+            bad[t + 1] += special_halves(halves, np.uint16(0x7F80))
+        elif present:
+            bad[t + 1] += load(raw[t + 1], kind, start, present, change)
+            if kind != CHANGE:
+                for i in range(present):
+                    change[i] -= base[i]
+        change[present:n] = np.float32(0)
+
+
+@compiled
+def load_values(raw: Bytes, kinds: Bytes, limits: Counts, start: int, n: int, rows: Floats, bad: Counts) -> None:
+    """The same, but row `t + 1` holds the weights `theta_t`, not their changes."""
+    base = rows[0]
+    bad[0] += load(raw[0], kinds[0], start, n, base)
+    for t in range(len(limits)):
+        values = rows[t + 1]
+        present = max(0, min(n, limits[t] - start))
+        if present:
+            bad[t + 1] += load(raw[t + 1], kinds[t + 1], start, present, values)
+        if kinds[t + 1] == CHANGE:
+            for i in range(present):
+                values[i] += base[i]
+        values[present:n] = base[present:n]
+
+
+@compiled
+def store(values: Floats, kind: int, start: int, n: int, out: Bytes) -> int:
+    """Round `n` float32 values, once and to nearest even, into the output; return how many came out not finite.
+
+    Args:
+        values: Shape `[block]`.
+        kind: Element type of the output.
+        start: First element to write.
+        n: Number of elements.
+        out: The output's bytes.
+    """
+    if kind == BF16:
+        halves = out.view(np.uint16)[start : start + n]
+        largest = np.uint32(0)
+        for i in range(n):
+            b = as_bits(values[i])
+            rounded = np.uint32(b + np.uint32(0x7FFF) + ((b >> np.uint32(16)) & np.uint32(1)))
+            halves[i] = np.uint16(rounded >> np.uint32(16))
+            largest = max(largest, np.uint32(b & np.uint32(0x7FFFFFFF)))
+        # The first that becomes infinite, and what is infinite or NaN already: a NaN can wrap around while rounded.
+        return 0 if largest < _TOO_LARGE else _count_from(values, n, _TOO_LARGE)
+    if kind == F16:
+        return _store_float16(values, out.view(np.uint16)[start : start + n])
+    words = out.view(np.float32)[start : start + n]
+    for i in range(n):
+        words[i] = values[i]
+    return _count_from(values, n, _EXPONENT)
+
+
+@compiled
+def _store_float16(values: Floats, halves: Halves) -> int:
+    bad = np.uint32(0)
+    for i in range(len(halves)):
+        b = as_bits(values[i])
+        sign = np.uint16((b >> np.uint32(16)) & np.uint32(0x8000))
+        b = np.uint32(b & np.uint32(0x7FFFFFFF))
+        # 65520 is the first to become infinite.
+        bad = np.uint32(bad + np.uint32(b >= np.uint32(0x477FF000)))
+        # From 2**-14 up: the exponent moved by 112, the 13 surplus bits rounded away. Below: adding 0.5 makes the float
+        # unit itself round to multiples of 2**-24, the spacing of subnormals.
+        half = np.uint32(np.uint32(0xFFF) + ((b >> np.uint32(13)) & np.uint32(1)))
+        normal = np.uint32(np.uint32(b - np.uint32(112 << 23) + half) >> np.uint32(13))
+        small = np.uint32(as_bits(np.float32(as_float(b) + np.float32(0.5))) - np.uint32(0x3F000000))
+        halves[i] = sign | np.uint16(normal if b >= np.uint32(0x38800000) else small)
+    return int(bad)

@@ -1,0 +1,117 @@
+"""Counting which experts changed which elements (RAM, arXiv 2601.13572, Eq. 1-2)."""
+
+from typing import Final
+
+import numpy as np
+
+from ramekin.merge.loops.compiling import BLOCK, Bytes, Counts, Floats, Halves, Words, as_float, compiled
+from ramekin.merge.loops.conversion import BF16, load_block, special_halves
+
+_FEW: Final = 16  # up to so many patterns, comparing a block with each is faster than a histogram
+
+
+@compiled
+def mark(rows: Floats, n: int, epsilon: np.float32, masks: Words) -> None:
+    """Who changed each element of a block: bit t of `masks[block]` is set where `|tau_t|` is greater than `epsilon`."""
+    masks[:n] = np.uint32(0)
+    for t in range(len(rows) - 1):
+        change, bit = rows[t + 1], np.uint32(1 << t)
+        for i in range(n):
+            masks[i] |= bit if abs(change[i]) > epsilon else np.uint32(0)
+
+
+@compiled
+def _tally(masks: Words, n: int, counts: Counts) -> None:
+    """Add the patterns of a block to `counts[2**N]`."""
+    if len(counts) > _FEW:
+        for i in range(n):
+            counts[masks[i]] += 1
+        return
+    rest = np.int64(n)
+    for pattern in range(1, len(counts)):
+        found = np.uint32(0)
+        for i in range(n):
+            found = np.uint32(found + np.uint32(masks[i] == np.uint32(pattern)))
+        counts[pattern] += found
+        rest -= found
+    counts[0] += rest
+
+
+@compiled
+def _widened(half: np.uint16) -> np.float32:
+    return as_float(np.uint32(np.uint32(half) << np.uint32(16)))
+
+
+@compiled
+def _count_three(base: Halves, a: Halves, b: Halves, c: Halves, epsilon: np.float32, counts: Counts) -> None:
+    """Count a block of bfloat16 without storing anything: how many elements each set of experts has all changed.
+
+    The counts by pattern follow by inclusion and exclusion.
+    """
+    one = two = three = both = first = last = every = np.uint32(0)
+    for i in range(len(base)):
+        start = _widened(base[i])
+        in_a = np.uint32(abs(_widened(a[i]) - start) > epsilon)
+        in_b = np.uint32(abs(_widened(b[i]) - start) > epsilon)
+        in_c = np.uint32(abs(_widened(c[i]) - start) > epsilon)
+        in_ab = np.uint32(in_a & in_b)
+        one = np.uint32(one + in_a)
+        two = np.uint32(two + in_b)
+        three = np.uint32(three + in_c)
+        both = np.uint32(both + in_ab)
+        first = np.uint32(first + (in_a & in_c))
+        last = np.uint32(last + (in_b & in_c))
+        every = np.uint32(every + (in_ab & in_c))
+    ab, ac, bc, abc = np.int64(both), np.int64(first), np.int64(last), np.int64(every)
+    counts[0] += len(base) - one - two - three + ab + ac + bc - abc
+    counts[1] += one - ab - ac + abc
+    counts[2] += two - ab - bc + abc
+    counts[3] += ab - abc
+    counts[4] += three - ac - bc + abc
+    counts[5] += ac - abc
+    counts[6] += bc - abc
+    counts[7] += abc
+
+
+@compiled
+def _count_bfloat16(raw: Bytes, count: int, epsilon: np.float32, counts: Counts, bad: Counts) -> None:
+    """Up to three experts, all in bfloat16 like their base, none of them shorter."""
+    rows = raw.view(np.uint16)
+    experts = len(raw) - 1
+    found = np.zeros(8, np.int64)
+    for start in range(0, count, BLOCK):
+        stop = min(start + BLOCK, count)
+        base = rows[0, start:stop]
+        # An expert that is not there is the base itself: it changes nothing, and its patterns stay empty.
+        a, b = rows[1, start:stop], rows[min(2, experts) if experts > 1 else 0, start:stop]
+        c = rows[3 if experts == 3 else 0, start:stop]
+        _count_three(base, a, b, c, epsilon, found)
+        for row in range(experts + 1):
+            bad[row] += special_halves(rows[row, start:stop], np.uint16(0x7F80))
+    counts += found[: len(counts)]
+
+
+@compiled
+def count_patterns(
+    raw: Bytes, kinds: Bytes, limits: Counts, count: int, epsilon: np.float32, counts: Counts, bad: Counts
+) -> None:
+    """Count which experts changed which elements.
+
+    Args:
+        raw: `[N + 1, bytes]`, the sources.
+        kinds: `[N + 1]`, their element types.
+        limits: `[N]`, elements that each expert has.
+        count: Elements to look at.
+        epsilon: A change must be greater than this.
+        counts: `[2**N]`, added to: elements by pattern, bit t set where expert t changed the element.
+        bad: `[N + 2]`, added to: elements of each source that are NaN or infinite.
+    """
+    if len(limits) <= 3 and np.all(kinds == BF16) and np.all(limits >= count):
+        _count_bfloat16(raw, count, epsilon, counts, bad)
+        return
+    rows, masks = np.empty((len(raw), BLOCK), np.float32), np.empty(BLOCK, np.uint32)
+    for start in range(0, count, BLOCK):
+        n = min(BLOCK, count - start)
+        load_block(raw, kinds, limits, start, n, rows, bad)
+        mark(rows, n, epsilon, masks)
+        _tally(masks, n, counts)

@@ -1,0 +1,244 @@
+"""TIES's sign election (arXiv 2306.01708) over a chunk: changes trimmed to the largest, or dropped at random.
+
+Magnitudes are compared by their bits: those of a float32 without its sign order as the number does.
+"""
+
+import numpy as np
+
+from ramekin.merge.loops.compiling import BLOCK, Bytes, Counts, Floats, Words, as_bits, compiled
+from ramekin.merge.loops.conversion import load_block, store
+from ramekin.merge.loops.masking import drop
+
+_MAGNITUDE = np.uint32(0x7FFFFFFF)
+
+
+@compiled
+def magnitudes(raw: Bytes, kinds: Bytes, limits: Counts, count: int, expert: int, out: Words, bad: Counts) -> None:
+    """Write `|tau_t|` of one expert, as bits, for every element of a chunk to `out[count]`."""
+    rows = np.empty((len(raw), BLOCK), np.float32)
+    for start in range(0, count, BLOCK):
+        n = min(BLOCK, count - start)
+        load_block(raw, kinds, limits, start, n, rows, bad)
+        change = rows[expert + 1]
+        for i in range(n):
+            out[start + i] = as_bits(change[i]) & _MAGNITUDE
+
+
+@compiled
+def count_magnitudes(
+    raw: Bytes,
+    kinds: Bytes,
+    limits: Counts,
+    count: int,
+    low: Words,
+    high: Words,
+    shift: Words,
+    above: Counts,
+    table: Words,
+    ones: Words,
+    zeros: Words,
+    bad: Counts,
+) -> None:
+    """Count, for every expert, the magnitudes in bins between two bounds, and those above.
+
+    Args:
+        raw: `[N + 1, bytes]`, the sources.
+        kinds: `[N + 1]`, their element types.
+        limits: `[N]`, elements that each expert has.
+        count: Elements to look at.
+        low: `[N]`, least magnitude that has a bin.
+        high: `[N]`, largest.
+        shift: `[N]`, a bin has `2**shift` magnitudes.
+        above: `[N]`, added to: magnitudes greater than `high`.
+        table: `[N, bins]`, added to.
+        ones: `[N, bins]`, united with the bits that are set in any magnitude of the bin.
+        zeros: `[N, bins]`, united with those that are clear in any: where no bit is in both, all of a bin are equal.
+        bad: `[N + 2]`, added to.
+    """
+    rows, bits = np.empty((len(raw), BLOCK), np.float32), np.empty(BLOCK, np.uint32)
+    for start in range(0, count, BLOCK):
+        n = min(BLOCK, count - start)
+        load_block(raw, kinds, limits, start, n, rows, bad)
+        for t in range(len(limits)):
+            change, lower, upper, width = rows[t + 1], low[t], high[t], shift[t]
+            greater = inside = np.uint32(0)
+            for i in range(n):
+                b = np.uint32(as_bits(change[i]) & _MAGNITUDE)
+                bits[i] = b
+                greater = np.uint32(greater + np.uint32(b > upper))
+                inside = np.uint32(inside + np.uint32(b >= lower))
+            above[t] += greater
+            if inside == greater:
+                continue
+            for i in range(n):
+                b = bits[i]
+                if lower <= b <= upper:
+                    place = (b - lower) >> width
+                    table[t, place] += np.uint32(1)
+                    ones[t, place] |= b
+                    zeros[t, place] |= ~b & _MAGNITUDE
+
+
+@compiled
+def count_equals(raw: Bytes, kinds: Bytes, limits: Counts, count: int, cuts: Words, equals: Counts) -> None:
+    """Add to `equals[N]` how many magnitudes of each expert are its cut exactly."""
+    rows, bad = np.empty((len(raw), BLOCK), np.float32), np.zeros(len(raw) + 1, np.int64)
+    for start in range(0, count, BLOCK):
+        n = min(BLOCK, count - start)
+        load_block(raw, kinds, limits, start, n, rows, bad)
+        for t in range(len(limits)):
+            change, cut = rows[t + 1], cuts[t]
+            found = np.uint32(0)
+            for i in range(n):
+                found = np.uint32(found + np.uint32((as_bits(change[i]) & _MAGNITUDE) == cut))
+            equals[t] += found
+
+
+@compiled
+def _trim(change: Floats, n: int, cut: np.uint32, allowed: int) -> int:
+    """Set to 0 what is smaller than the cut, and of what equals it all but the first `allowed`; return what is left."""
+    equals = np.uint32(0)
+    for i in range(n):
+        equals = np.uint32(equals + np.uint32((as_bits(change[i]) & _MAGNITUDE) == cut))
+    if equals <= allowed or allowed == 0:
+        least = cut if equals <= allowed else np.uint32(cut + np.uint32(1))
+        for i in range(n):
+            change[i] = change[i] if (as_bits(change[i]) & _MAGNITUDE) >= least else np.float32(0)
+        return int(max(0, allowed - int(equals)))
+    for i in range(n):
+        b = np.uint32(as_bits(change[i]) & _MAGNITUDE)
+        if b == cut and allowed:
+            allowed -= 1
+        elif b <= cut:
+            change[i] = np.float32(0)
+    return 0
+
+
+@compiled
+def _elect(rows: Floats, n: int, weights: Floats, scale: np.float32, merged: Floats) -> None:
+    """`theta_base + scale * mean` of a block, the weighted mean of the changes whose sign is the elected one.
+
+    Args:
+        rows: `[N + 1, block]`, the base and the changes; those that take no part are 0.
+        n: Elements.
+        weights: `[N]`.
+        scale: Factor on the mean.
+        merged: `[block]`, written.
+    """
+    base = rows[0]
+    weight_sum = np.zeros(BLOCK, np.float32)
+    elected = np.zeros(BLOCK, np.float32)
+    merged[:n] = np.float32(0)
+    for t in range(len(weights)):
+        change, weight = rows[t + 1], weights[t]
+        for i in range(n):
+            elected[i] += np.float32(weight * change[i])
+    for t in range(len(weights)):
+        change, weight = rows[t + 1], weights[t]
+        for i in range(n):
+            value = np.float32(weight * change[i])
+            agrees = (value > 0) if elected[i] >= 0 else (value < 0)
+            merged[i] += value if agrees else np.float32(0)
+            weight_sum[i] += weight if agrees else np.float32(0)
+    for i in range(n):
+        mean = np.float32(merged[i] / (weight_sum[i] if weight_sum[i] > 0 else np.float32(1)))
+        merged[i] = base[i] + np.float32(scale * mean)
+
+
+@compiled
+def merge_trimmed(
+    raw: Bytes,
+    kinds: Bytes,
+    limits: Counts,
+    count: int,
+    cuts: Words,
+    allowed: Counts,
+    weights: Floats,
+    scale: np.float32,
+    out: Bytes,
+    out_kind: int,
+    bad: Counts,
+) -> None:
+    """TIES: of each expert the changes of largest magnitude, then election and mean.
+
+    Args:
+        raw: `[N + 1, bytes]`, the sources.
+        kinds: `[N + 1]`, their element types.
+        limits: `[N]`, elements that each expert has.
+        count: Elements to merge.
+        cuts: `[N]`, least magnitude that is kept.
+        allowed: `[N]`, how many of the chunk's magnitudes that equal the cut are kept; the first ones are.
+        weights: `[N]`.
+        scale: lambda.
+        out: The output's bytes.
+        out_kind: Its element type.
+        bad: `[N + 2]`, added to.
+    """
+    rows, merged = np.empty((len(raw), BLOCK), np.float32), np.empty(BLOCK, np.float32)
+    left = allowed.copy()
+    for start in range(0, count, BLOCK):
+        n = min(BLOCK, count - start)
+        load_block(raw, kinds, limits, start, n, rows, bad)
+        for t in range(len(limits)):
+            left[t] = _trim(rows[t + 1], n, cuts[t], left[t])
+        _elect(rows, n, weights, scale, merged)
+        bad[-1] += store(merged, out_kind, start, n, out)
+
+
+@compiled
+def merge_dropped(
+    raw: Bytes,
+    kinds: Bytes,
+    limits: Counts,
+    count: int,
+    first: int,
+    keys: Words,
+    threshold: np.uint64,
+    rescale: np.float32,
+    weights: Floats,
+    scale: np.float32,
+    elect: bool,
+    out: Bytes,
+    out_kind: int,
+    bad: Counts,
+) -> None:
+    """DARE: changes dropped at random and the others rescaled, then summed, or elected as TIES does.
+
+    Args:
+        raw: `[N + 1, bytes]`, the sources.
+        kinds: `[N + 1]`, their element types.
+        limits: `[N]`, elements that each expert has.
+        count: Elements to merge.
+        first: Index of the chunk's first element in its tensor.
+        keys: `[N, 2]`, the masks' keys.
+        threshold: As in `drop`.
+        rescale: Factor on the changes that are left; 1 where it is part of the weights.
+        weights: `[N]`.
+        scale: lambda.
+        elect: Whether signs are elected.
+        out: The output's bytes.
+        out_kind: Its element type.
+        bad: `[N + 2]`, added to.
+    """
+    rows, merged = np.empty((len(raw), BLOCK), np.float32), np.empty(BLOCK, np.float32)
+    base = rows[0]
+    for start in range(0, count, BLOCK):
+        n = min(BLOCK, count - start)
+        load_block(raw, kinds, limits, start, n, rows, bad)
+        for t in range(len(limits)):
+            change = rows[t + 1]
+            drop(change, n, keys[t, 0], keys[t, 1], first + start, threshold)
+            if elect:
+                for i in range(n):
+                    change[i] *= rescale
+        if elect:
+            _elect(rows, n, weights, scale, merged)
+        else:
+            merged[:n] = np.float32(0)
+            for t in range(len(limits)):
+                change, weight = rows[t + 1], weights[t]
+                for i in range(n):
+                    merged[i] += np.float32(weight * change[i])
+            for i in range(n):
+                merged[i] += base[i]
+        bad[-1] += store(merged, out_kind, start, n, out)

@@ -1,0 +1,76 @@
+"""Inner products of the experts' changes, in float64 and in an order that nothing else decides.
+
+The elements of a filter are cut into blocks from its beginning; a block's products are summed by halving, and the
+blocks of a filter in order. So neither chunks nor threads play a part.
+"""
+
+import numpy as np
+
+from ramekin.merge.loops.compiling import BLOCK, Bytes, Counts, Doubles, compiled
+from ramekin.merge.loops.conversion import load_block
+
+
+@compiled
+def multiply(
+    raw: Bytes, kinds: Bytes, limits: Counts, count: int, row: int, first: int, sums: Doubles, bad: Counts
+) -> None:
+    """Sum the products of every two experts' changes, by block.
+
+    Args:
+        raw: `[N + 1, bytes]`, the sources.
+        kinds: `[N + 1]`, their element types.
+        limits: `[N]`, elements that each expert has.
+        count: Elements to look at.
+        row: Elements of a filter.
+        first: Place of the chunk's first element in its filter, a multiple of the block.
+        sums: `[blocks, N, N]`, written: the upper triangle, one matrix per block of a filter, in order.
+        bad: `[N + 2]`, added to.
+    """
+    rows, products = np.empty((len(raw), BLOCK), np.float32), np.empty(BLOCK, np.float64)
+    start = place = 0
+    while start < count:
+        n = min(BLOCK, count - start, row - (first + start) % row)
+        load_block(raw, kinds, limits, start, n, rows, bad)
+        for t in range(len(limits)):
+            for u in range(t, len(limits)):
+                one, other = rows[t + 1], rows[u + 1]
+                products[n:] = 0.0
+                for i in range(n):
+                    products[i] = np.float64(one[i]) * np.float64(other[i])
+                half = BLOCK // 2
+                while half:
+                    for i in range(half):
+                        products[i] += products[half + i]
+                    half //= 2
+                sums[place, t, u] = products[0]
+        start += n
+        place += 1
+
+
+@compiled
+def accumulate(sums: Doubles, count: int, row: int, first: int, totals: Doubles) -> None:
+    """Add the blocks of a chunk, as `multiply` left them, to `totals[filters, N, N]`, one after the other.
+
+    Args:
+        sums: `[blocks, N, N]`.
+        count: Elements of the chunk.
+        row: Elements of a filter.
+        first: Index of the chunk's first element.
+        totals: Added to.
+    """
+    start = place = 0
+    while start < count:
+        filter_, within = divmod(first + start, row)
+        totals[filter_] += sums[place]
+        start += min(BLOCK, count - start, row - within)
+        place += 1
+
+
+@compiled
+def blocks_of(count: int, row: int, first: int) -> int:
+    """How many blocks `multiply` makes of a chunk."""
+    start = place = 0
+    while start < count:
+        start += min(BLOCK, count - start, row - (first + start) % row)
+        place += 1
+    return place

@@ -1,0 +1,53 @@
+"""What a method at work is to the engine."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+from ramekin.merge.chunks import Chunk, Slot
+from ramekin.merge.loops.compiling import Bytes, Words
+from ramekin.plan.layout import TensorTask
+
+Sampler = Callable[[], Words]
+"""Reads here and there in a tensor: magnitudes of the changes as float32 bits, `[N, places, elements]`; one place with
+all elements if they are few."""
+
+
+class TensorWork(ABC):
+    """A method at work on one tensor.
+
+    Attributes:
+        row: Where chunks may end: at every `row`-th element or, within such a row, at multiples of a block. 0 for
+            anywhere.
+    """
+
+    row: int = 0
+
+    @property
+    def looking(self) -> bool:
+        """Whether the tensor has to be read (again) before it can be merged."""
+        return False
+
+    def look(self, chunk: Chunk, slot: Slot) -> object:
+        """Find out about a chunk. Called from any thread."""
+        raise NotImplementedError
+
+    def take(self, chunk: Chunk, seen: object) -> None:  # noqa: B027 - most look at nothing
+        """Take what `look` found. Called in order."""
+
+    def settle(self) -> None:  # noqa: B027 - likewise
+        """Conclude, once all chunks were looked at."""
+
+    @abstractmethod
+    def merge(self, chunk: Chunk, slot: Slot, out: Bytes) -> None:
+        """Merge a chunk. Called from any thread; chunks begin in order."""
+
+    def abandon(self) -> None:  # noqa: B027 - most have nobody waiting
+        """Let nobody wait any more: a chunk has failed."""
+
+
+class Operator(ABC):
+    """A method at work on a model."""
+
+    @abstractmethod
+    def on(self, task: TensorTask, sample: Sampler) -> TensorWork:
+        """Begin with a tensor."""
