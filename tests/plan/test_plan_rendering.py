@@ -12,9 +12,10 @@ import pytest
 from plan_samples import HOSTILE, READY, REFUSED, SAMPLES
 
 from ramekin.checkpoint.findings import Finding
-from ramekin.plan.model import Plan, Target
+from ramekin.plan.model import Plan, PlannedMethod, Target
 from ramekin.plan.quantities import count, duration, size
 from ramekin.plan.rendering import prose, render_plan
+from ramekin.plan.view import method_text
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -101,6 +102,17 @@ def test_links_follow_the_endpoint() -> None:
 )
 def test_prose(value: str, shown: str) -> None:
     assert prose(value) == shown
+
+
+def test_parameters_are_shown_as_a_manifest_has_them() -> None:
+    def shown(**parameters: object) -> str:
+        method = PlannedMethod.model_validate({"name": "dare", "parameters": parameters})
+        return method_text(READY.model_copy(update={"method": method}))
+
+    assert shown(drop_rate=0.5, seed=7, weight=None) == "dare (drop_rate 0.5, seed 7, weight 1/N)"
+    assert shown(weight={"coder": 0.5, "tool": 1.0}, x=1) == "dare (weight (coder 0.5, tool 1.0), x 1)"
+    assert shown(filter_wise=False) == "dare (filter_wise false)"
+    assert shown() == "dare"
 
 
 class TestHash:

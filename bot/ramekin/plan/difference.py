@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from ramekin.lock.model import Lock, PinnedSource
 from ramekin.manifest.model import Manifest
+from ramekin.methods.base import show_value
 from ramekin.plan.model import Change
 from ramekin.report import Report
 
@@ -37,6 +38,6 @@ def _method(report: Report, manifest: Manifest) -> Iterator[Change]:
     old = report.method.parameters() | {"name": report.method.name}
     new = manifest.method.parameters() | {"name": manifest.method.name}
     for name in dict.fromkeys(["name", *old, *new]):
-        if old.get(name) != new.get(name):
-            was, is_now = (None if value is None else str(value) for value in (old.get(name), new.get(name)))
+        if (name in old, old.get(name)) != (name in new, new.get(name)):
+            was, is_now = (show_value(each[name]) if name in each else None for each in (old, new))
             yield Change(subject=f"method.{name}", old=was, new=is_now)

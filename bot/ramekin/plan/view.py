@@ -1,11 +1,12 @@
 """A plan arranged for reading: the facts that both the text and the Markdown form show, in the order they show them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from ramekin.checkpoint.findings import Finding
 from ramekin.checkpoint.tensors import FLOATING
+from ramekin.methods.base import Value, show_value
 from ramekin.plan.model import Plan
 from ramekin.plan.quantities import count, duration, plural, size
 
@@ -45,8 +46,12 @@ def group_findings(findings: Iterable[Finding]) -> tuple[Group, ...]:
 
 def method_text(plan: Plan) -> str:
     """The method with its parameters: `ram+ (epsilon 1e-05, r 0.1)`."""
-    parameters = ", ".join(f"{name} {value}" for name, value in plan.method.parameters.items())
+    parameters = ", ".join(f"{name} {_bracketed(value)}" for name, value in plan.method.parameters.items())
     return f"{plan.method.name} ({parameters})" if parameters else plan.method.name
+
+
+def _bracketed(value: Value) -> str:
+    return f"({show_value(value)})" if isinstance(value, Mapping) else show_value(value)
 
 
 def target_text(plan: Plan) -> str:
