@@ -22,7 +22,7 @@ def through(raw: np.ndarray, kind: str, out_kind: str, out_size: int) -> tuple[b
     kinds = np.full(2, KINDS[kind], np.uint8)
     limits = np.full(1, n, np.int64)
     coefficients = np.array([0, 1], np.float32)
-    merge_ram(rows, kinds, limits, n, np.float32(0), coefficients, out, KINDS[out_kind], bad)
+    merge_ram(rows, kinds, limits, n, np.float32(0), coefficients, out, KINDS[out_kind], np.zeros(0, np.int64), bad)
     return out.tobytes(), bad.tolist()
 
 

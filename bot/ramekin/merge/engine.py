@@ -8,7 +8,7 @@ from pathlib import Path
 from ramekin.digests import sha256_of
 from ramekin.errors import RamekinError, UsageError
 from ramekin.merge.chunks import Chunk
-from ramekin.merge.files import SourceFiles, Supply, open_sources
+from ramekin.merge.files import Supply, open_sources
 from ramekin.merge.loops.choosing import loops_for
 from ramekin.merge.loops.compiling import Bytes
 from ramekin.merge.operators import Operator, operator_for
@@ -83,10 +83,10 @@ def probe(layout: Layout, supply: Supply, epsilon: float, means: Means | None = 
     _check_experts(layout.experts)
     tallies = []
     with means.progress.bar("statistics", layout.input_bytes) as bar:
-        for shard in layout.shards:
-            with supply.holding(shard) as files, open_sources(files, layout.experts) as sources:
+        for step in (step for shard in layout.shards for step in supply.steps(shard)):
+            with supply.holding(step) as files, open_sources(files, layout.experts) as sources:
                 tally = Tally(sources, bar)
-                _go_over(Pass(sources, means.resources, threshold=epsilon), shard.tensors, tally, means.team)
+                _go_over(Pass(sources, means.resources, threshold=epsilon), step.tensors, tally, means.team)
             tallies.append(tally)
     with _together(means.team):
         check(tallies)
@@ -96,7 +96,7 @@ def probe(layout: Layout, supply: Supply, epsilon: float, means: Means | None = 
 
 def write_shard(
     shard: Shard,
-    files: SourceFiles,
+    supply: Supply,
     experts: Sequence[str],
     operator: Operator,
     directory: Path,
@@ -108,7 +108,7 @@ def write_shard(
 
     Args:
         shard: Its tensors.
-        files: Local paths of all sources.
+        supply: Where the sources' files come from.
         experts: Their names in manifest order.
         operator: The method at work.
         directory: Where the file goes.
@@ -126,19 +126,24 @@ def write_shard(
     _check_experts(experts)
     with (
         means.progress.bar(f"merge {shard.file}", sum(task.input_bytes for task in shard.tensors)) as bar,
-        open_sources(files, experts) as sources,
         _shared_writer(shard, directory, team) as writer,
     ):
-        tally = Tally(sources, bar)
-        step = Pass(sources, means.resources, (operator,), lambda chunk, _, data: writer.write(chunk, data), threshold)
         digest = writer.digest if team.size == 1 else None
-        _go_over(step, data_order(shard), tally, team, digest, stopping=True)
+        tallies = []
+        for step in supply.steps(shard):
+            with supply.holding(step) as files, open_sources(files, experts) as sources:
+                tally = Tally(sources, bar)
+                merging = Pass(
+                    sources, means.resources, (operator,), lambda chunk, _, data: writer.write(chunk, data), threshold
+                )
+                _go_over(merging, data_order(step), tally, team, digest, stopping=True)
+            tallies.append(tally)
         if team.size > 1:
             team.gather(None)  # all has been written
             if not team.rank:
                 writer.digest_written()
-    parts = team.gather(tally.statistics())
-    statistics = joined(parts, Layout((shard,), tuple(experts)))
+    parts = team.gather([tally.statistics() for tally in tallies])
+    statistics = joined([part for each in parts for part in each], Layout((shard,), tuple(experts)))
     record = team.gather(writer.record)[0]
     return WrittenFile(
         **record.model_dump(),
@@ -192,16 +197,14 @@ def merge_weights(  # noqa: PLR0913
         if on_probe:
             on_probe(statistics)
     overlap = statistics.overlap if statistics else None
-    operator = operator_for(method, layout.experts, overlap, loops_for(means.resources.device))
+    loops = loops_for(means.resources.device)
+    operator = operator_for(method, layout.experts, overlap, loops, counting=threshold is not None)
     written: dict[str, WrittenFile] = {}
     for shard in layout.shards:
         finished = (done or {}).get(shard.file)
         counted = finished is not None and (finished.statistics is not None or threshold is None)
         if finished is None or not counted or not (present or _is_there)(directory / shard.file, finished):
-            with supply.holding(shard) as files:
-                finished = write_shard(
-                    shard, files, layout.experts, operator, directory, threshold=threshold, means=means
-                )
+            finished = write_shard(shard, supply, layout.experts, operator, directory, threshold=threshold, means=means)
             if on_shard:
                 on_shard(shard.file, finished)
         written[shard.file] = finished
@@ -245,10 +248,10 @@ def merge_candidates(
         for method in methods.values()
     ]
     with means.progress.bar("candidates", layout.input_bytes) as bar:
-        for shard in layout.shards:
-            with supply.holding(shard) as files, open_sources(files, layout.experts) as sources:
+        for step in (step for shard in layout.shards for step in supply.steps(shard)):
+            with supply.holding(step) as files, open_sources(files, layout.experts) as sources:
                 tally = Tally(sources, bar)
-                with closing(Pass(sources, means.resources, operators).over(shard.tensors)) as chunks:
+                with closing(Pass(sources, means.resources, operators).over(step.tensors)) as chunks:
                     for chunk, slot, tensor in chunks:
                         tally.add(chunk, slot, tensor.looks)
                         if chunk.last:

@@ -150,7 +150,7 @@ class Pass:
             return
         if chunk.task.operation == "copy":
             self._copy(chunk, slot)
-        elif self.threshold is not None:
+        elif self.threshold is not None and not any(operator.counts for operator in self.operators):
             self._loops.count_patterns(*slot.sources, chunk.count, np.float32(self.threshold), slot.counts, slot.bad)
         for number, work in enumerate(job.tensor.works):
             found = slot.bad.copy()

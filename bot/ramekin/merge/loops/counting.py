@@ -21,7 +21,7 @@ def mark(rows: Floats, n: int, epsilon: np.float32, masks: Words) -> None:
 
 
 @compiled
-def _tally(masks: Words, n: int, counts: Counts) -> None:
+def tally(masks: Words, n: int, counts: Counts) -> None:
     """Add the patterns of a block to `counts[2**N]`."""
     if len(counts) > _FEW:
         for i in range(n):
@@ -114,4 +114,4 @@ def count_patterns(
         n = min(BLOCK, count - start)
         load_block(raw, kinds, limits, start, n, rows, bad)
         mark(rows, n, epsilon, masks)
-        _tally(masks, n, counts)
+        tally(masks, n, counts)

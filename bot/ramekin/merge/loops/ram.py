@@ -4,6 +4,7 @@ import numpy as np
 
 from ramekin.merge.loops.compiling import BLOCK, Bytes, Counts, Floats, compiled
 from ramekin.merge.loops.conversion import load_block, store
+from ramekin.merge.loops.counting import tally
 
 
 @compiled
@@ -16,6 +17,7 @@ def merge_ram(
     coefficients: Floats,
     out: Bytes,
     out_kind: int,
+    counts: Counts,
     bad: Counts,
 ) -> None:
     """`theta = theta_base + coefficient * sum_t m_t tau_t`, with the coefficient of who changed the element.
@@ -29,6 +31,7 @@ def merge_ram(
         coefficients: `[2**N]`, by pattern, bit t set where expert t changed the element.
         out: The output's bytes.
         out_kind: Its element type.
+        counts: `[2**N]`, added to as by `count_patterns`; empty where nobody counts.
         bad: `[N + 2]`, added to.
     """
     rows, masks = np.empty((len(raw), BLOCK), np.float32), np.empty(BLOCK, np.uint32)
@@ -52,3 +55,5 @@ def merge_ram(
             merged = np.float32(base[i] + np.float32(factor[i] * total[i]))
             base[i] = merged if masks[i] else base[i]
         bad[-1] += store(base, out_kind, start, n, out)
+        if len(counts):
+            tally(masks, n, counts)

@@ -23,7 +23,7 @@ __all__ = ["Operator", "TensorWork", "operator_for"]
 
 
 def operator_for(  # noqa: PLR0911 - one for each family
-    method: Method, experts: Sequence[str], overlap: Overlap | None, loops: Loops
+    method: Method, experts: Sequence[str], overlap: Overlap | None, loops: Loops, *, counting: bool = False
 ) -> Operator:
     """What carries out a method.
 
@@ -32,13 +32,14 @@ def operator_for(  # noqa: PLR0911 - one for each family
         experts: The experts' names in manifest order.
         overlap: The overlap of the whole model; needed where the method's factors depend on it.
         loops: The loops for the device.
+        counting: Whether a method that knows the overlap anyhow counts it.
     """
     match method:
         case RamFamily():
             lambdas = method.lambdas(overlap or Overlap((0,) * (1 << len(experts))))
-            return Patterned(method.coefficients(lambdas), method.epsilon, loops)
+            return Patterned(method.coefficients(lambdas), method.epsilon, loops, counts=counting)
         case RamUnique():
-            return Patterned(method.coefficients(experts), method.epsilon, loops)
+            return Patterned(method.coefficients(experts), method.epsilon, loops, counts=counting)
         case Average():
             return Averaging(len(experts), loops)
         case TaskArithmetic():

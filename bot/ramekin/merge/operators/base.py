@@ -46,7 +46,13 @@ class TensorWork(ABC):
 
 
 class Operator(ABC):
-    """A method at work on a model."""
+    """A method at work on a model.
+
+    Attributes:
+        counts: Whether it counts the overlap patterns while it merges, with a threshold of its own.
+    """
+
+    counts: bool = False
 
     @abstractmethod
     def on(self, task: TensorTask, sample: Sampler) -> TensorWork:

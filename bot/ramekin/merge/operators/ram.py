@@ -18,9 +18,11 @@ class Patterned(Operator, TensorWork):
         coefficients: `2**N` factors in float64; rounded to float32 once.
         epsilon: A change must be greater than this.
         loops: The loops.
+        counts: Whether it counts the patterns while it is at it.
     """
 
-    def __init__(self, coefficients: Sequence[float], epsilon: float, loops: Loops) -> None:
+    def __init__(self, coefficients: Sequence[float], epsilon: float, loops: Loops, *, counts: bool = False) -> None:
+        self.counts = counts
         self._coefficients = np.array(coefficients, np.float64).astype(np.float32)
         self._epsilon = np.float32(epsilon)
         self._loops = loops
@@ -31,6 +33,7 @@ class Patterned(Operator, TensorWork):
 
     def merge(self, chunk: Chunk, slot: Slot, out: Bytes) -> None:
         """See `loops.ram.merge_ram`."""
+        counts = slot.counts if self.counts else slot.counts[:0]
         self._loops.merge_ram(
-            *slot.sources, chunk.count, self._epsilon, self._coefficients, out, chunk.out_kind, slot.bad
+            *slot.sources, chunk.count, self._epsilon, self._coefficients, out, chunk.out_kind, counts, slot.bad
         )
