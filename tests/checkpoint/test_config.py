@@ -179,11 +179,6 @@ class TestRope:
 
 
 class TestOneConfig:
-    def test_quantised(self) -> None:
-        (finding,) = check_config({"quantization_config": {"quant_method": "awq\n"}}, "base")
-        assert finding.severity == "error"
-        assert "quantised (awq\\n)" in finding.what
-
     def test_code_of_its_own(self) -> None:
         (finding,) = check_config({"auto_map": {"AutoModel": "evil.py"}}, "expert:x")
         assert finding.severity == "note"

@@ -158,7 +158,7 @@ def test_files_of_the_base() -> None:
 def test_files_of_an_expert_are_those_to_compare() -> None:
     assert set(files_to_read(EVERYTHING, "expert")) == {
         "config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
-        "chat_template.jinja", "chat_template.json", "model.safetensors",
+        "chat_template.jinja", "chat_template.json", "model.safetensors", "adapter_config.json",
     }  # fmt: skip
 
 

@@ -81,21 +81,8 @@ def vocab_size(config: Mapping[str, Any]) -> int | None:
 
 
 def check_config(config: Mapping[str, Any], role: str) -> tuple[Finding, ...]:
-    """What a config says about its checkpoint alone: quantised weights, code of its own."""
+    """What a config says about its checkpoint alone: code of its own. Quantised weights are looked for elsewhere."""
     findings = []
-    quantised = config.get("quantization_config") or text_config(config).get("quantization_config")
-    if quantised:
-        method = quantised.get("quant_method") if isinstance(quantised, dict) else None
-        named = f" ({printable(method, 40)})" if isinstance(method, str) else ""
-        findings.append(
-            Finding(
-                "error",
-                role,
-                "quantization_config",
-                f"the weights are quantised{named}, and quantised weights cannot be merged",
-                "use the checkpoint in bfloat16, float16 or float32 that it was quantised from",
-            )
-        )
     if config.get("auto_map"):
         findings.append(
             Finding(

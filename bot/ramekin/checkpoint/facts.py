@@ -4,9 +4,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
+from ramekin.checkpoint.adapter import ADAPTER_CONFIG, ADAPTER_WEIGHTS, AdapterConfig, read_adapter_config
 from ramekin.checkpoint.config import read_config
 from ramekin.checkpoint.header import Reader, file_label
-from ramekin.checkpoint.inventory import read_inventory
+from ramekin.checkpoint.inventory import read_adapter_inventory, read_inventory
 from ramekin.checkpoint.jsontext import HINT
 from ramekin.checkpoint.selection import CONFIG
 from ramekin.checkpoint.tensors import Inventory
@@ -70,9 +71,10 @@ class CheckpointFacts:
     Attributes:
         role: `base`, or `expert:NAME`.
         source: Repository id or path.
-        inventory: Its tensors.
+        inventory: Its tensors; of an adapter those in its file, by the names that they have there.
         config: `config.json`, empty for an expert that has none.
         files: Its small files.
+        adapter: The adapter's config, where it is one.
     """
 
     role: str
@@ -80,6 +82,7 @@ class CheckpointFacts:
     inventory: Inventory
     config: Mapping[str, Any]
     files: SmallFiles
+    adapter: AdapterConfig | None = None
 
     @property
     def place(self) -> str:
@@ -97,7 +100,7 @@ def read_checkpoint(read: Reader, files: Mapping[str, Pinned], *, role: str, sou
         source: Repository id or path, for messages.
 
     Raises:
-        DamagedError: Headers, index or config are not what their formats say.
+        DamagedError: Headers, index or a config are not what their formats say.
         IncompatibleError: The source has no weights that can be merged, or a base has no config.
     """
     small = SmallFiles(
@@ -105,7 +108,12 @@ def read_checkpoint(read: Reader, files: Mapping[str, Pinned], *, role: str, sou
         printable(source, 120),
         lambda name: _read_whole(read, name, files[name].size, source),
     )
-    inventory = read_inventory(read, {name: file.size for name, file in files.items()}, source=source)
+    sizes = {name: file.size for name, file in files.items()}
+    if role != "base" and ADAPTER_WEIGHTS in files and ADAPTER_CONFIG in files:
+        adapter = read_adapter_config(small.content(ADAPTER_CONFIG), file_label(ADAPTER_CONFIG, source))
+        inventory = read_adapter_inventory(read, sizes, source=source)
+        return CheckpointFacts(role, source, inventory, {}, small, adapter)
+    inventory = read_inventory(read, sizes, source=source)
     config: Mapping[str, Any] = {}
     if CONFIG in small:
         config = read_config(small.content(CONFIG), file_label(CONFIG, source))

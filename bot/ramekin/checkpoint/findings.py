@@ -66,6 +66,22 @@ def fold_names(names: Iterable[str], among: Iterable[str] = ()) -> tuple[FoldedN
     return tuple(FoldedNames(printable(".".join(parts), 200), count) for parts, count in folded.items())
 
 
+def folded(
+    severity: Severity, role: str, names: Iterable[str], what: str, hint: str = "", *, among: Iterable[str] = ()
+) -> list[Finding]:
+    """One finding for all tensors whose names differ only in their numbers, in the order of `fold_names`."""
+    return [
+        Finding(
+            severity,
+            role,
+            name.pattern,
+            what if name.count == 1 else f"{what} ({name.count:,} tensors)",
+            hint,
+        )
+        for name in fold_names(names, among)
+    ]
+
+
 def _whole_parts(names: Iterable[tuple[str, ...]], among: Iterable[str]) -> frozenset[tuple[str, ...]]:
     """Prefixes that end in a number and below which all names, and several, are to be folded."""
     here, there = (

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from ramekin.checkpoint.adapter import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 from ramekin.checkpoint.header import Reader, file_label, read_header
 from ramekin.checkpoint.jsontext import HINT, parse_object
 from ramekin.checkpoint.tensors import Inventory, Tensor
@@ -25,6 +26,7 @@ _PICKLES: Final = re.compile(
     r"(pytorch_model|model|consolidated)[^/]*\.(bin|pt|pth|ckpt)|[^/]+\.(pt|pth|ckpt)", re.ASCII
 )
 _ADAPTER: Final = re.compile(r"adapter_(config\.json|model\.(safetensors|bin))")
+_TO_SAFETENSORS: Final = "convert it to safetensors with `save_pretrained`"
 
 
 def weight_files(files: Iterable[str], *, source: str = "") -> tuple[str, ...]:
@@ -55,6 +57,48 @@ def weight_files(files: Iterable[str], *, source: str = "") -> tuple[str, ...]:
         others = [n for n in names if _PLAIN.fullmatch(n) and not n.startswith(("adapter", "consolidated"))]
         return (*(shards or others), INDEX)
     raise _no_weights(names, shards, printable(source, 120) or "the source")
+
+
+def is_adapter(files: Iterable[str]) -> bool:
+    """Whether a source holds an adapter, and no full weights in safetensors, which would go before it."""
+    names = set(files)
+    full = names & {SINGLE, INDEX} or any(
+        _SHARD.fullmatch(name) and not name.startswith(("adapter", "consolidated")) for name in names
+    )
+    return not full and any(_ADAPTER.fullmatch(name) for name in names)
+
+
+def adapter_files(files: Iterable[str], *, source: str = "") -> tuple[str, str]:
+    """The config and the weights of an adapter, by the names that a source has.
+
+    Args:
+        files: Paths of all files of the source, which holds an adapter.
+        source: Name of the source, for messages.
+
+    Raises:
+        IncompatibleError: One is absent, or the weights are only there as a pickle.
+    """
+    names = set(files)
+    shown = printable(source, 120) or "the source"
+    if ADAPTER_WEIGHTS not in names and "adapter_model.bin" in names:
+        raise IncompatibleError(
+            f"the adapter's weights of {shown} are only there as a pickle, which can run code when it is read",
+            f"{_TO_SAFETENSORS} of PEFT, which writes `{ADAPTER_WEIGHTS}`",
+        )
+    for name in (ADAPTER_CONFIG, ADAPTER_WEIGHTS):
+        if name not in names:
+            raise IncompatibleError(
+                f"{shown} holds an adapter without `{name}`", "save the adapter again with PEFT's `save_pretrained`"
+            )
+    return ADAPTER_CONFIG, ADAPTER_WEIGHTS
+
+
+def read_adapter_inventory(read: Reader, files: Mapping[str, int], *, source: str = "") -> Inventory:
+    """Read the header of an adapter's weights; errors as of `read_inventory`."""
+    header = read_header(read, ADAPTER_WEIGHTS, files[ADAPTER_WEIGHTS], source=source)
+    if not header.tensors:
+        raise DamagedError(f"{file_label(ADAPTER_WEIGHTS, source)} holds no tensors", HINT)
+    return Inventory({tensor.name: tensor for tensor in header.tensors}, {ADAPTER_WEIGHTS: files[ADAPTER_WEIGHTS]})
 
 
 def read_inventory(read: Reader, files: Mapping[str, int], *, source: str = "") -> Inventory:
@@ -154,8 +198,8 @@ def _no_weights(names: list[str], shards: list[str], source: str) -> Incompatibl
         )
     if any(_ADAPTER.fullmatch(name) for name in names):
         return IncompatibleError(
-            f"{source} holds an adapter and no full weights, and adapters are not supported yet",
-            "merge the adapter into its base with peft's `merge_and_unload`, save that, and name the result",
+            f"{source} holds an adapter and no full weights, and a base must be a whole model",
+            "name the model that the adapter was trained on as the base, and the adapter as an expert",
         )
     if any(name.lower().endswith(".gguf") for name in names):
         return IncompatibleError(
@@ -165,7 +209,7 @@ def _no_weights(names: list[str], shards: list[str], source: str) -> Incompatibl
     if any(_PICKLES.fullmatch(name) for name in names):
         return IncompatibleError(
             f"the weights of {source} are only there as pickles, which can run code when they are read",
-            "convert it to safetensors with `save_pretrained`, or ask its author for the Hub's safetensors conversion",
+            f"{_TO_SAFETENSORS}, or ask its author for the Hub's safetensors conversion",
         )
     return IncompatibleError(
         f"{source} has neither `{SINGLE}` nor `{INDEX}`",

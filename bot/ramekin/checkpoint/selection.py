@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterable
 from typing import Final, Literal
 
-from ramekin.checkpoint.inventory import weight_files
+from ramekin.checkpoint.adapter import ADAPTER_CONFIG
+from ramekin.checkpoint.inventory import adapter_files, is_adapter, weight_files
 
 CONFIG: Final = "config.json"
 TOKENIZER: Final = "tokenizer.json"
@@ -30,7 +31,8 @@ def files_to_read(names: Iterable[str], role: Literal["base", "expert"], *, sour
 
     Of the base: weights, and every config, tokenizer and chat-template file, since the merge takes them over. Of an
     expert: weights, and what has to be compared with the base. Where an expert has `tokenizer.json`, its vocabulary is
-    known from that alone.
+    known from that alone. An expert may be an adapter, which has a config and weights of its own; where it lies beside
+    full weights, those are meant, and the adapter's config is read only for that to be said.
 
     Args:
         names: All paths of the source.
@@ -41,12 +43,15 @@ def files_to_read(names: Iterable[str], role: Literal["base", "expert"], *, sour
         IncompatibleError: The source has no weights that can be merged.
     """
     paths = set(names)
-    wanted = set(weight_files(paths, source=source))
+    adapter = role == "expert" and is_adapter(paths)
+    wanted = set((adapter_files if adapter else weight_files)(paths, source=source))
     if role == "base":
         wanted |= paths & (_CONFIGS | _TOKENIZER_SETTINGS | _VOCABULARIES | {TOKENIZER})
         wanted |= {path for path in paths if _MODEL.fullmatch(path) or _TEMPLATE.fullmatch(path)}
     else:
-        wanted |= paths & (_TOKENIZER_SETTINGS | {CONFIG, TOKENIZER})
+        wanted |= paths & (_TOKENIZER_SETTINGS | {ADAPTER_CONFIG, TOKENIZER})
+        if not adapter:
+            wanted |= paths & {CONFIG}
         if TOKENIZER not in paths:
             wanted |= paths & _VOCABULARIES
             wanted |= {path for path in paths if _MODEL.fullmatch(path)}

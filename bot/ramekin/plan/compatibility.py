@@ -4,12 +4,15 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from ramekin.checkpoint.adapter import ADAPTER_CONFIG, check_adapter
 from ramekin.checkpoint.config import check_config, compare_configs, vocab_size
 from ramekin.checkpoint.facts import CheckpointFacts
-from ramekin.checkpoint.findings import Finding, Severity, fold_names
+from ramekin.checkpoint.findings import Finding, folded
+from ramekin.checkpoint.quantised import find_quantised
 from ramekin.checkpoint.tensors import FLOATING, Tensor
 from ramekin.checkpoint.tokenizer import check_tokenizer, compare_tokenizers
 from ramekin.errors import IncompatibleError, Problem
+from ramekin.plan.adapters import fit_adapter
 from ramekin.plan.vocabulary_tensors import differs_in_padding, tied_names
 
 __all__ = ["Finding", "compare_checkpoints", "require_compatible"]
@@ -19,8 +22,10 @@ _PADDING: Final = 1024
 
 _KEPT: Final = "; rows that both have are merged, and the base decides the shape"
 _OTHER_MODEL: Final = "use an expert that was trained from this base, with its tensors unchanged in name and shape"
-_QUANTISED: Final = "use the checkpoint in bfloat16, float16 or float32 that it was made from"
-_UNMERGEABLE: Final = frozenset({"F64", "C64", "F8_E5M2", "F8_E4M3", "F8_E8M0", "F8_E4M3FNUZ", "F8_E5M2FNUZ"})
+_UNMERGEABLE: Final = frozenset({"F64", "C64"})
+_CONVERT: Final = (
+    "load it with transformers in float32 or bfloat16, save that with `save_pretrained`, and name the result"
+)
 
 
 def compare_checkpoints(base: CheckpointFacts, experts: Mapping[str, CheckpointFacts]) -> tuple[Finding, ...]:
@@ -36,20 +41,33 @@ def compare_checkpoints(base: CheckpointFacts, experts: Mapping[str, CheckpointF
     Raises:
         DamagedError: A tokenizer's file is not what its name promises.
     """
-    findings = [*check_config(base.config, base.role), *_check_types(base), *check_tokenizer(base.files)]
+    packed = find_quantised(base)
+    findings = [*packed, *check_config(base.config, base.role), *_check_types(base), *check_tokenizer(base.files)]
     for expert in experts.values():
-        findings += check_config(expert.config, expert.role)
-        if expert.config:
-            findings += compare_configs(base.config, expert.config, expert.role)
+        if expert.adapter:
+            findings += check_adapter(expert.adapter, base.source, expert.role)
+            findings += () if packed else fit_adapter(base, expert, expert.adapter).findings
         else:
-            findings.append(
-                Finding("note", expert.role, "config.json", "there is none, so only tensors could be compared")
-            )
-        findings += _check_types(expert)
-        findings += _compare_tensors(base, expert)
+            findings += _compare_checkpoints(base, expert, quantised=bool(packed))
         findings += compare_tokenizers(base.files, expert.files, expert.role)
     findings += _same_weights([base, *experts.values()])
     return tuple(sorted(findings, key=lambda finding: finding.severity != "error"))
+
+
+def _compare_checkpoints(base: CheckpointFacts, expert: CheckpointFacts, *, quantised: bool) -> list[Finding]:
+    """Compare an expert of full weights with the base; tensors only where they are not packed in one of the two."""
+    packed = find_quantised(expert)
+    findings = [*packed, *check_config(expert.config, expert.role)]
+    if expert.config:
+        findings += compare_configs(base.config, expert.config, expert.role)
+    else:
+        findings.append(Finding("note", expert.role, "config.json", "there is none, so only tensors could be compared"))
+    if ADAPTER_CONFIG in expert.files:
+        what = "there is an adapter beside the full weights, and the full weights are merged"
+        findings.append(Finding("note", expert.role, ADAPTER_CONFIG, what))
+    if not (packed or quantised):
+        findings += [*_check_types(expert), *_compare_tensors(base, expert)]
+    return findings
 
 
 def require_compatible(findings: Iterable[Finding], sources: Mapping[str, str]) -> None:
@@ -72,22 +90,16 @@ def require_compatible(findings: Iterable[Finding], sources: Mapping[str, str]) 
 
 
 def _check_types(facts: CheckpointFacts) -> list[Finding]:
-    """Refuse weights of a type that is not merged. Other tensors that are not floating point are copied."""
+    """Refuse tensors of a type that is not merged. Others that are not floating point are copied."""
     kinds: defaultdict[str, list[str]] = defaultdict(list)
     for tensor in facts.inventory.tensors.values():
-        if _unmergeable(tensor):
+        if tensor.dtype in _UNMERGEABLE:
             kinds[tensor.dtype].append(tensor.name)
     return [
         finding
         for dtype, names in kinds.items()
-        for finding in _folded("error", facts.role, names, f"is stored as {dtype}, which cannot be merged", _QUANTISED)
+        for finding in folded("error", facts.role, names, f"is stored as {dtype}, which cannot be merged", _CONVERT)
     ]
-
-
-def _unmergeable(tensor: Tensor) -> bool:
-    """Whether a tensor is of a type that is not merged, or is a packed weight rather than a buffer of numbers."""
-    packed = tensor.name.rpartition(".")[2] in ("weight", "qweight", "weight_packed") and len(tensor.shape) > 1
-    return tensor.dtype in _UNMERGEABLE or (packed and tensor.dtype not in FLOATING)
 
 
 def _compare_tensors(base: CheckpointFacts, expert: CheckpointFacts) -> list[Finding]:
@@ -99,8 +111,8 @@ def _compare_tensors(base: CheckpointFacts, expert: CheckpointFacts) -> list[Fin
     extra = [name for name in theirs if name not in ours and name not in tied]
     types: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
     findings = [
-        *_folded("error", expert.role, missing, "is in the base and not in this expert", _OTHER_MODEL, among=ours),
-        *_folded("error", expert.role, extra, "is in this expert and not in the base", _OTHER_MODEL, among=theirs),
+        *folded("error", expert.role, missing, "is in the base and not in this expert", _OTHER_MODEL, among=ours),
+        *folded("error", expert.role, extra, "is in this expert and not in the base", _OTHER_MODEL, among=theirs),
     ]
     for name in (name for name in ours if name in theirs):
         a, b = ours[name], theirs[name]
@@ -110,38 +122,23 @@ def _compare_tensors(base: CheckpointFacts, expert: CheckpointFacts) -> list[Fin
         if a.dtype != b.dtype:
             if a.dtype in FLOATING and b.dtype in FLOATING:
                 types[a.dtype, b.dtype].append(name)
-            elif not _unmergeable(a) and not _unmergeable(b):
+            elif a.dtype not in _UNMERGEABLE and b.dtype not in _UNMERGEABLE:
                 groups[False, f"is stored as {a.dtype} in the base and as {b.dtype} here"].append(name)
     for (fits, what), names in groups.items():
-        findings += _folded("note" if fits else "error", expert.role, names, what, "" if fits else _OTHER_MODEL)
+        findings += folded("note" if fits else "error", expert.role, names, what, "" if fits else _OTHER_MODEL)
     for (a_type, b_type), names in types.items():
         what = f"are {FLOATING[b_type]} here and {FLOATING[a_type]} in the base"
         subject = "all tensors" if len(names) == len(ours) else f"{len(names):,} of {len(ours):,} tensors"
         findings.append(Finding("note", expert.role, subject, what))
     stored = [name for name in theirs if name in tied]
     what = "is stored here, but the base ties it to the embedding, so it is left out"
-    return findings + _folded("note", expert.role, stored, what)
+    return findings + folded("note", expert.role, stored, what)
 
 
 def _is_padding(base: CheckpointFacts, expert: CheckpointFacts, ours: int, theirs: int) -> bool:
     """Whether two numbers of rows are two paddings of one vocabulary: as the configs state them, or nearly equal."""
     stated = (vocab_size(base.config), vocab_size(expert.config)) == (ours, theirs)
     return stated or abs(ours - theirs) <= _PADDING
-
-
-def _folded(
-    severity: Severity, role: str, names: Iterable[str], what: str, hint: str = "", *, among: Iterable[str] = ()
-) -> list[Finding]:
-    return [
-        Finding(
-            severity,
-            role,
-            name.pattern,
-            what if name.count == 1 else f"{what} ({name.count:,} tensors)",
-            hint,
-        )
-        for name in fold_names(names, among)
-    ]
 
 
 def _shape(tensor: Tensor) -> str:

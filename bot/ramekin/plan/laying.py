@@ -5,7 +5,8 @@ from typing import Final
 
 from ramekin.checkpoint.facts import CheckpointFacts
 from ramekin.checkpoint.tensors import FLOATING, ITEM_SIZES
-from ramekin.plan.layout import Layout, Shard, TensorTask
+from ramekin.plan.adapters import fit_adapter
+from ramekin.plan.layout import Layout, Part, Shard, TensorTask
 from ramekin.plan.vocabulary_tensors import tied_names
 
 _BY_NAME: Final = {name: dtype for dtype, name in FLOATING.items()}
@@ -30,6 +31,7 @@ def lay_out(
         shard_size: Most bytes of tensors in a file, unless one tensor alone is larger; the base's files if None.
     """
     tied = tied_names(base, base.inventory.tensors)
+    parts = [_parts(base, expert) for expert in experts.values()]
     tasks = []
     for name, tensor in base.inventory.tensors.items():
         if name in tied:
@@ -42,7 +44,7 @@ def lay_out(
                 shape=tensor.shape,
                 operation="merge" if merged else "copy",
                 base=tensor,
-                experts=tuple(expert.inventory.tensors[name] for expert in experts.values()),
+                experts=tuple(held.get(name) for held in parts),
             )
         )
     groups = _base_files(tasks) if shard_size is None else _by_size(tasks, shard_size)
@@ -52,6 +54,11 @@ def lay_out(
         for file, group in zip(names, groups, strict=True)
     ]
     return Layout(tuple(shards), tuple(expert.place for expert in experts.values()))
+
+
+def _parts(base: CheckpointFacts, expert: CheckpointFacts) -> Mapping[str, Part]:
+    """What an expert has, by the base's names."""
+    return fit_adapter(base, expert, expert.adapter).parts if expert.adapter else expert.inventory.tensors
 
 
 def shard_names(count: int) -> tuple[str, ...]:

@@ -110,12 +110,8 @@ def confirm_layout(layout: Layout, manifest: Manifest, lock: Lock, files: Mappin
     for role, pinned in lock.sources.items():
         facts[role] = read_checkpoint(readers[role], pinned.files, role=role, source=pinned.source)
     base = facts.pop("base")
-    problems = [
-        problem
-        for role, fact in facts.items()
-        for problem in foreign_copies(base, fact, readers["base"], readers[role])
-    ]
-    if problems:
+    copies = (foreign_copies(base, fact, readers["base"], readers[role]) for role, fact in facts.items())
+    if problems := [problem for found in copies for problem in found]:
         raise IncompatibleError(problems=problems)
     if lay_out(base, facts, dtype=manifest.output.dtype, shard_size=manifest.output.shard_size) != layout:
         raise DamagedError(

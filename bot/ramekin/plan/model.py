@@ -16,7 +16,7 @@ Action = Literal["publish", "card", "nothing", "refuse"]
 TargetState = Literal["absent", "empty", "ours", "foreign"]
 
 _NOT_HASHED: Final = frozenset({"hash", "cost", "reason", "schema", "manifest", "changes"})
-_NOT_HASHED_OF_SOURCES: Final = frozenset({"bytes", "files"})
+_NOT_HASHED_OF_SOURCES: Final = frozenset({"bytes", "files", "adapter"})
 
 
 class _Part(BaseModel):
@@ -36,6 +36,7 @@ class PlannedSource(_Part):
         private: Whether the source is private.
         files: Number of files that are read.
         bytes: Their size together.
+        adapter: Of an adapter, what it is: `LoRA adapter, rank 16, 224 tensors`.
     """
 
     role: str
@@ -47,6 +48,7 @@ class PlannedSource(_Part):
     private: bool = False
     files: int
     bytes: int
+    adapter: str | None = None
 
     @property
     def place(self) -> str:

@@ -70,10 +70,12 @@ def _sources(plan: Plan) -> Iterator[str]:
     widths = [max((len(row[column]) for row in rows), default=0) for column in range(5)]
     widths[0] = min(widths[0], 24)
     widths[1] = min(widths[1], _WIDTH - 10 - sum(widths) + widths[1])
-    for row in rows:
+    for source, row in zip(plan.sources, rows, strict=True):
         cells = [printable(cell, width).ljust(width) for cell, width in zip(row, widths, strict=True)]
         cells[4] = row[4].rjust(widths[4])
         yield "  " + "  ".join(cells)
+        if source.adapter:
+            yield "  " + " " * (widths[0] + 2) + source.adapter
 
 
 def _groups(groups: Iterable[Group]) -> Iterator[str]:

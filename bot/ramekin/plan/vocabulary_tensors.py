@@ -39,6 +39,13 @@ def tied_names(base: CheckpointFacts, names: Iterable[str]) -> frozenset[str]:
     return frozenset(name for name in names if _is_output(name))
 
 
+def tied_embeddings(base: CheckpointFacts) -> frozenset[str]:
+    """The base's embeddings that are its output layer, too."""
+    if not ties_embeddings(base):
+        return frozenset()
+    return frozenset(name for name in base.inventory.tensors if _EMBEDDING.fullmatch(name))
+
+
 def differs_in_padding(base: Tensor, expert: Tensor) -> bool:
     """Whether two tensors of one name differ in nothing but their number of tokens."""
     return (
