@@ -1,5 +1,6 @@
 """One download over as many connections as it takes: a file, or a range of it, received by whoever checks it."""
 
+import hashlib
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -137,6 +138,11 @@ class Line:
             self.stopped.set()
             raise
         return None
+
+
+def new_digest(file: PinnedFile) -> "hashlib._Hash":
+    """What takes a file's digest, in the way that it is pinned."""
+    return hashlib.sha256() if file.sha256 else hashlib.sha1(f"blob {file.size}\0".encode(), usedforsecurity=False)
 
 
 def raise_all(outcomes: list[RamekinError | None]) -> None:

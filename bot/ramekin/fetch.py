@@ -15,7 +15,7 @@ from typing import Final
 
 from ramekin.atomic import append, enough_disk
 from ramekin.client import HubClient
-from ramekin.download import Line, Wanted, raise_all
+from ramekin.download import Line, Wanted, new_digest, raise_all
 from ramekin.errors import DamagedError, RamekinError, ResourceError, SourceError
 from ramekin.lock.model import Lock, PinnedFile, PinnedSource
 from ramekin.manifest.model import Manifest
@@ -114,7 +114,7 @@ class _FileSink:
     def __init__(self, stream: io.FileIO, file: PinnedFile) -> None:
         self._stream = stream
         self._file = file
-        self._digest = _new_digest(file)
+        self._digest = new_digest(file)
         self.stop = file.size
         self.received = _take_up(stream, self._digest, file)
 
@@ -124,7 +124,7 @@ class _FileSink:
         self.received += len(piece)
 
     def restart(self) -> None:
-        self._digest = _new_digest(self._file)
+        self._digest = new_digest(self._file)
         self._stream.truncate(0)
         self.received = 0
 
@@ -164,10 +164,6 @@ class _Downloader:
             partial.replace(final)
         if wanted.file.sha256:
             self.store.digests.note(final, wanted.file.sha256)
-
-
-def _new_digest(file: PinnedFile) -> "hashlib._Hash":
-    return hashlib.sha256() if file.sha256 else hashlib.sha1(f"blob {file.size}\0".encode(), usedforsecurity=False)
 
 
 def _take_up(stream: io.FileIO, digest: "hashlib._Hash", file: PinnedFile) -> int:

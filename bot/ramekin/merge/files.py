@@ -2,7 +2,7 @@
 
 import errno
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +23,11 @@ SourceFiles = Mapping[str, Mapping[str, Path]]
 class Supply(Protocol):
     """Where the files come from: they may be there only while they are needed."""
 
+    def steps(self, shard: Shard) -> Sequence[Shard]:
+        """A shard cut into runs of its tensors, in the order of their data: as much of it as is held at a time."""
+
     def holding(self, shard: Shard) -> AbstractContextManager[SourceFiles]:
-        """Every file that a shard's tensors are read from, for as long as the context lasts."""
+        """Every file that a step's tensors are read from, for as long as the context lasts."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,10 @@ class AtHand:
     """Files that are all there, and stay."""
 
     files: SourceFiles
+
+    def steps(self, shard: Shard) -> Sequence[Shard]:
+        """All of it at once."""
+        return (shard,)
 
     def holding(self, shard: Shard) -> AbstractContextManager[SourceFiles]:
         """All of them."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from ramekin.checkpoint.tensors import LowRank, Tensor
+from ramekin.checkpoint.tensors import ITEM_SIZES, LowRank, Tensor
 from ramekin.lock.model import PinnedFile
 from ramekin.plan.layout import Layout, Shard, TensorTask
 
@@ -103,7 +103,8 @@ def reads(task: TensorTask, roles: Iterable[str]) -> Iterator[tuple[str, Tensor]
 
 def _steps(shard: Shard, limit: int, roles: tuple[str, ...], pinned: Pinned) -> Iterator[Step]:
     written = 0
-    for tasks in _groups(shard.tensors, limit):
+    # In the order of their data: wider elements come first.
+    for tasks in _groups(sorted(shard.tensors, key=lambda task: -ITEM_SIZES[task.dtype]), limit):
         spans: dict[str, set[Span]] = {}
         for task in tasks:
             written += task.nbytes
