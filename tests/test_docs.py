@@ -1,5 +1,6 @@
 """The documentation against the program: every command and option, every link, every method."""
 
+import json
 import re
 from pathlib import Path
 
@@ -8,7 +9,8 @@ import pytest
 
 from ramekin import __version__
 from ramekin.cli.main import cli
-from ramekin.methods import METHODS
+from ramekin.methods import METHODS, method_names
+from ramekin.methods.listing import default_in_words, describe_methods, reads_in_words, show_methods
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = (ROOT / "docs" / "commands.md").read_text()
@@ -57,10 +59,35 @@ def test_methods_page_has_every_method_with_its_formula_and_parameters() -> None
     page = (ROOT / "docs" / "methods.md").read_text()
     for method in METHODS:
         assert f"`{method.title()}`" in page
-        assert method.formula in page
-        for name, field in method.model_fields.items():
-            if name != "name":
-                assert f"| `{name}` | `{field.default}` |" in page
+        section = page.partition(f"\n### `{method.title()}`\n")[2].partition("\n### ")[0]
+        assert method.formula in section
+        assert method.reference in section
+        assert reads_in_words(method) in section.lower()
+        for name, field in method.fields().items():
+            default = "required" if field.is_required() else f"`{default_in_words(field)}`"
+            assert f"| `{name}` | {default} |" in section
+
+
+def test_methods_page_says_which_method_is_for_what() -> None:
+    text = (ROOT / "docs" / "methods.md").read_text().partition("## Which for what")[2].partition("\n## ")[0]
+    assert {name.strip("`") for name in re.findall(r"\[(`[^`]+`)\]\(#", text)} == set(method_names())
+
+
+def test_methods_are_described_for_programs_as_for_people() -> None:
+    text, described = show_methods(), describe_methods()
+    assert [each["name"] for each in described] == [*method_names()]
+    for each in described:
+        assert f"(`name: {each['name']}`)" in text
+        assert each["reads"] in text
+        assert json.loads(json.dumps(each)) == each
+        for parameter in each["parameters"]:
+            assert re.search(
+                rf"^  {parameter['name']} +\S+ +{re.escape(parameter['description'])}$", text, re.MULTILINE
+            )
+    assert "lambda   1.0  factor" in text
+    assert "weight     1/N  factor" in text
+    assert "expert   required  whose" in text
+    assert max(len(line) for line in text.splitlines() if line.startswith("    ")) <= 120, "a formula that wraps"
 
 
 def test_changelog_knows_the_version_or_what_is_coming() -> None:

@@ -1,8 +1,13 @@
 """The methods, described for people and for programs."""
 
-from typing import Any
+from typing import Any, Final
+
+from pydantic.fields import FieldInfo
 
 from ramekin.methods import METHODS
+from ramekin.methods.base import Method, show_value
+
+_TIMES: Final = ("", "once", "twice")
 
 
 def describe_methods() -> list[dict[str, Any]]:
@@ -11,26 +16,49 @@ def describe_methods() -> list[dict[str, Any]]:
         {
             "name": method.title(),
             "summary": (method.__doc__ or "").split("\n")[0],
-            "parameters": [
-                {"name": name, "default": field.default, "description": field.description}
-                for name, field in method.model_fields.items()
-                if name != "name"
-            ],
+            "parameters": [_parameter(name, info) for name, info in method.fields().items()],
             "formula": method.formula,
             "reference": method.reference,
             "passes": method.passes,
+            "looks": method.looks,
+            "reads": reads_in_words(method),
+            "overlap": method.overlap,
+            "least_experts": method.least_experts,
         }
         for method in METHODS
     ]
 
 
+def _parameter(name: str, info: FieldInfo) -> dict[str, Any]:
+    required = info.is_required()
+    default = None if required else info.default
+    return {"name": name, "required": required, "default": default, "description": info.description}
+
+
+def reads_in_words(method: type[Method]) -> str:
+    """How often it reads its inputs."""
+    if method.looks > 1:
+        return f"reads each tensor {_TIMES[method.looks]}"
+    return f"reads its inputs {_TIMES[method.passes]}"
+
+
+def default_in_words(info: FieldInfo) -> str:
+    """A parameter's default as people read it."""
+    return "required" if info.is_required() else show_value(info.default)
+
+
 def show_methods() -> str:
     """The same as text."""
-    blocks = []
-    for method in describe_methods():
-        lines = [method["summary"].replace(":", f" (`name: {method['name']}`):", 1)]
-        lines += [f"    {line}" for line in method["formula"].split("\n")]
-        lines += [f"  {p['name']:<8} {p['default']!s:<8} {p['description']}" for p in method["parameters"]]
-        lines.append(f"  {method['reference']}; reads its inputs {['', 'once', 'twice'][method['passes']]}")
-        blocks.append("\n".join(lines))
-    return "\n\n".join(blocks)
+    return "\n\n".join(_block(method) for method in METHODS)
+
+
+def _block(method: type[Method]) -> str:
+    summary = (method.__doc__ or "").split("\n")[0]
+    head, _, deed = summary.partition(":")
+    lines = [f"{head} (`name: {method.title()}`):{deed}"]
+    lines += [f"    {line}" for line in method.formula.split("\n")]
+    rows = [(name, default_in_words(info), info.description or "") for name, info in method.fields().items()]
+    widths = [max((len(row[column]) for row in rows), default=0) for column in range(2)]
+    lines += [f"  {name:<{widths[0]}}  {default:<{widths[1]}}  {meaning}" for name, default, meaning in rows]
+    lines.append(f"  {method.reference}; {reads_in_words(method)}")
+    return "\n".join(lines)

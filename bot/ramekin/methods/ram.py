@@ -156,7 +156,7 @@ class RamPlusSmooth(RamFamily):
 
 
 class RamUnique(Method):
-    """The unique part of one expert alone, whole or diluted: a diagnostic, not a way to merge (Fig. 3)."""
+    """RAM's unique part of one expert: what it alone changed, whole or diluted; a diagnostic (Fig. 3)."""
 
     formula: ClassVar[str] = (
         "tau_t = theta_t - theta_base;   m_t,i = [|tau_t,i| > epsilon];   c_i = sum_t m_t,i\n"

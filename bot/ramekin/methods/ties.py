@@ -16,15 +16,16 @@ from pydantic import Field
 from ramekin.methods.base import EXAMPLES, MAX_FACTOR, Method, PositiveWeights
 
 ELECTION: Final = """gamma = sign(sum_t weight_t * tau_t), + where it is 0;   A = {t: sign(tau_t) = gamma}
-theta = theta_base + lambda * sum_{t in A} weight_t * tau_t / sum_{t in A} weight_t,   theta_base where A is empty"""
+theta = theta_base + lambda * sum_{t in A} weight_t * tau_t / sum_{t in A} weight_t
+theta = theta_base                                                                       where A is empty"""
 
 
 class Ties(Method):
     """TIES: each expert's largest changes, averaged where their signs agree."""
 
     formula: ClassVar[str] = (
-        "tau_t = theta_t - theta_base, in each tensor only the max(1, floor(density * n)) largest |tau_t|, "
-        "equals by the lower index\n" + ELECTION
+        "tau_t = theta_t - theta_base where it is among the max(1, floor(density * n)) largest |tau_t| of a tensor\n"
+        "of n elements, of equals the first ones;   tau_t = 0 elsewhere\n" + ELECTION
     )
     reference: ClassVar[str] = "arXiv 2306.01708, algorithm 1"
     looks: ClassVar[Literal[1, 2]] = 2
