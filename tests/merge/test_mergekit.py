@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from reference import to_float32
 from synthetic import Data, data, read_tensors, write_safetensors
 
 from ramekin.cli.main import main
@@ -73,9 +74,7 @@ class Family:
 
 def base_weights(random: np.random.Generator) -> dict[str, Data]:
     """Matrices around 0, and vectors around 1, as norms are."""
-    return {
-        name: data(random.normal(float(len(shape) == 1), 0.02, shape), "BF16") for name, shape in SHAPES.items()
-    }
+    return {name: data(random.normal(float(len(shape) == 1), 0.02, shape), "BF16") for name, shape in SHAPES.items()}
 
 
 def stepped(base: Mapping[str, Data], random: np.random.Generator) -> dict[str, Data]:
@@ -179,12 +178,33 @@ def cuts(changes: list[np.ndarray]) -> list[np.float32]:
 
 
 @pytest.mark.parametrize(("kind", "experts"), FAMILIES)
-@pytest.mark.parametrize("method", ["average", "task-arithmetic", "ram"])
-def test_bit_for_bit(
-    families: dict[tuple[str, int], Family], kind: str, experts: int, method: str
-) -> None:
+@pytest.mark.parametrize("method", ["average", "task-arithmetic"])
+def test_bit_for_bit(families: dict[tuple[str, int], Family], kind: str, experts: int, method: str) -> None:
     differing = {name: found.tolist() for name, found in places(families[kind, experts], method).items() if found.size}
     assert differing == {}
+
+
+@pytest.mark.parametrize("experts", [2, 3, 4])
+def test_ram_of_bfloat16_bit_for_bit(families: dict[tuple[str, int], Family], experts: int) -> None:
+    assert {
+        name: found.tolist() for name, found in places(families["stepped", experts], "ram").items() if found.size
+    } == {}
+
+
+@pytest.mark.parametrize("experts", [2, 3, 4])
+def test_ram_of_float32(families: dict[tuple[str, int], Family], experts: int) -> None:
+    """Bit for bit, but where three share an element: mergekit divides each change by 3, ramekin divides their sum.
+
+    The two differ in the last bit of float32, which tips a rounding to bfloat16 in one element of some 100,000.
+    """
+    family = families["continuous", experts]
+    mine, other = ours(family, "ram"), theirs(family, "ram")
+    for name in SHAPES:
+        sharing = np.sum([np.abs(tau) > np.float32(1e-5) for tau in family.changes(name)], axis=0)
+        steps = np.abs(mine[name].astype(int) - other[name].astype(int))
+        assert np.flatnonzero(steps[sharing != 3]).tolist() == []
+        assert steps.max() <= 1
+        assert np.count_nonzero(steps) <= 1 + steps.size // 20_000
 
 
 @pytest.mark.parametrize("experts", [2, 3, 4])
@@ -219,6 +239,9 @@ def test_model_stock_to_rounding(families: dict[tuple[str, int], Family], kind: 
     family = families[kind, experts]
     mine, other = ours(family, "model-stock"), theirs(family, "model-stock")
     for name in SHAPES:
-        steps = np.abs(mine[name].astype(int) - other[name].astype(int))  # bits of equal signs count steps
-        assert steps.max() <= 1, name
-        assert np.count_nonzero(steps) <= 1 + 0.001 * steps.size, name
+        if mine[name].size == 1:
+            continue  # changes of one element are parallel or opposite: mergekit does not hold t within 0 and 1
+        a, b = (to_float32(found[name].tobytes(), "BF16") for found in (mine, other))
+        one_step = np.float32(2.0**-7) * np.maximum(abs(a), abs(b))
+        assert np.all(abs(a - b) <= one_step + np.float32(1e-7)), name  # changes and weights are some 1e-2
+        assert np.count_nonzero(a != b) <= 1 + a.size // 1000, name

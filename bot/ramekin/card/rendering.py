@@ -117,5 +117,5 @@ def _shown(
 
 def _parameters(method: Method) -> tuple[Parameter, ...]:
     fields: Mapping[str, object] = method.parameters()
-    described = type(method).model_fields
+    described = type(method).fields()
     return tuple(Parameter(name, str(value), described[name].description or "") for name, value in fields.items())
