@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from ramekin.lock.model import CardFacts, Lock, PinnedFile, PinnedSource
 from ramekin.methods import AnyMethod, RamPlus
-from ramekin.methods.ram import Overlap
+from ramekin.methods.ram import Overlap, RamFamily
 from ramekin.report import FileRecord, Report, ReportedExpert, ReportedOutput, ReportedSource, report_overlap
 
 KEY = "sha256:" + "ab" * 32
@@ -72,7 +72,7 @@ def sample(
             ReportedExpert(name=name, source=source, commit=commit(place), license=facts[name].license)
             for place, (name, source) in enumerate(experts.items())
         ),
-        overlap=report_overlap(overlap, names, chosen.lambdas(overlap)),
+        overlap=report_overlap(overlap, names, chosen.lambdas(overlap) if isinstance(chosen, RamFamily) else None),
         notes=notes,
         texts="sha256:" + "cd" * 32,
         # Not validated: the card has to stand names that a report which was read cannot have.

@@ -20,10 +20,21 @@ from ramekin.hub.cards import judge
 from ramekin.lock.model import CardFacts
 from ramekin.manifest.model import CardTexts
 from ramekin.markdown import plain
-from ramekin.methods import Ram, RamPlusSmooth
-from ramekin.report import FileRecord
+from ramekin.methods import METHODS, Average, Dare, DareTies, ModelStock, Ram, RamPlusSmooth, RamUnique, Ties
+from ramekin.methods.base import show_value
+from ramekin.methods.ram import RamFamily
+from ramekin.report import FileRecord, Report
 
-GOLDEN = Path(__file__).parent / "golden" / "README.md"
+GOLDEN = Path(__file__).parent / "golden"
+NAMES = ("coder", "tool", "memory")
+WEIGHTS = {"coder": 0.5, "tool": 1.0, "memory": 0.25}
+MADE = {method.title(): method() for method in METHODS if method is not RamUnique} | {
+    "ram-unique": RamUnique(expert="tool"),
+    "ties-weighted": Ties(weight=WEIGHTS),
+    "dare-ties-seeded": DareTies(drop_rate=0.9, seed=7, **{"lambda": 0.5}),
+    "model-stock-filter-wise": ModelStock(filter_wise=True),
+    "ram-unique-diluted": RamUnique(expert="coder", scale=0.25),
+}
 JUDGE = MarkdownIt("commonmark", {"html": True}).enable("table")
 TEXTS = CardTexts(title="Agent 7B", summary="One generalist\nfrom three RL agents.\n\nMade to show.", language=("en",))
 HOSTILE = [
@@ -83,12 +94,59 @@ def tables(body: str) -> list[list[list[str]]]:
     return found
 
 
-def test_the_card_is_as_it_was():
-    made = sample(notes=("the vocabulary of `tool` is padded to 152064 rows, the base's 151936 are kept",))
+@pytest.mark.parametrize(
+    ("file", "method"),
+    [
+        ("README.md", "ram+"),
+        ("ties.md", "ties-weighted"),
+        ("dare-ties.md", "dare-ties-seeded"),
+        ("average.md", "average"),
+        ("ram-unique.md", "ram-unique-diluted"),
+    ],
+)
+def test_the_card_is_as_it_was(file, method):
+    notes = ("the vocabulary of `tool` is padded to 152064 rows, the base's 151936 are kept",)
+    made = sample(notes=notes, method=MADE[method])
     card = render_card(made.report, TEXTS, made.lock)
     if "UPDATE_GOLDEN" in os.environ:
-        GOLDEN.write_text(card)
-    assert card == GOLDEN.read_text(), "read it, then run the test with UPDATE_GOLDEN=1"
+        (GOLDEN / file).write_text(card)
+    assert card == (GOLDEN / file).read_text(), "read it, then run the test with UPDATE_GOLDEN=1"
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_every_method_has_its_card(name):
+    method = MADE[name]
+    made = sample(method=method)
+    report = Report.model_validate_json(made.report.to_json())
+    card = render_card(report, TEXTS, made.lock)
+    front, body = split(card)
+    assert method_tag(method.name) in front["tags"]
+    assert f"without any training by `{method.name}`: {method.deed}." in body.replace("\\", "")
+    assert method.formula in body
+    references = re.findall(r"\d{4}\.\d{5}", method.reference)
+    assert references
+    assert all(f"eprint        = {{{number}}}" in body for number in references)
+    assert ("(λ)" in body) == isinstance(method, RamFamily)
+    assert ("and are the base's" in body) == (method.overlap == "defines")
+    assert ("a diagnostic" in body) == (method.name == "ram-unique")
+    assert judge(card).errors == judge(card).warnings == ()
+
+
+def test_what_was_random_says_its_seed_and_how_much_was_dropped():
+    for method in (Dare(seed=41, drop_rate=0.75), DareTies(seed=41, drop_rate=0.75)):
+        made = sample(method=method)
+        body = split(render_card(made.report, TEXTS, made.lock))[1]
+        assert "dropped with probability 0.75 (by masks from the seed 41)" in body
+        assert "| `drop_rate` | `0.75` |" in body
+        assert "| `seed` | `41` |" in body
+    assert "| `weight` | `1.0` |" in body
+
+
+def test_a_method_that_does_not_fit_the_experts_is_refused():
+    made = sample()
+    for method in (RamUnique(expert="cook"), Ties(weight={"coder": 1.0}), Ties()):
+        with pytest.raises(DamagedError, match="does not fit its experts"):
+            render_card(made.report.model_copy(update={"method": method}), TEXTS, made.lock)
 
 
 def test_front_matter():
@@ -206,17 +264,19 @@ def test_front_matter_reads_back(values):
     assert text.count("\n---\n") == 1
 
 
-def test_every_number_is_the_report_s():
-    made = sample()
+@pytest.mark.parametrize("name", MADE)
+def test_every_number_is_the_report_s(name):
+    made = sample(method=MADE[name])
     body = split(render_card(made.report, TEXTS, made.lock))[1]
     overlap = made.report.overlap
-    sources, experts, patterns, parameters, files = tables(body)
+    sources, experts, patterns, *parameters, files = tables(body)
     assert sources[1][0:4:3] == ["base", "apache-2.0"]
     for row, other, expert in zip(sources[2:], experts[1:], made.report.experts, strict=True):
         counted = overlap.experts[expert.name]
         changed, density = grouped(counted.changed), percent(counted.density)
         assert row == [expert.name, expert.source, expert.commit[:7], "apache-2.0", changed, density]
-        alone = [grouped(counted.unique), grouped(counted.shared), ratio(counted.rho), ratio(counted.factor)]
+        alone = [grouped(counted.unique), grouped(counted.shared), ratio(counted.rho)]
+        alone += [ratio(counted.factor)] if counted.factor is not None else []
         assert other == [expert.name, changed, density, *alone]
     names = [expert.name for expert in made.report.experts]
     by_code = {
@@ -224,13 +284,14 @@ def test_every_number_is_the_report_s():
         for code, count in overlap.patterns.items()
     }
     changed = sum(count for name, count in by_code.items() if name)
-    for name, count, share, of_changed in patterns[1:-1]:
-        assert count == grouped(by_code[name])
-        assert share == percent(by_code[name] / overlap.elements)
-        assert of_changed == percent(by_code[name] / changed)
+    for who, count, share, of_changed in patterns[1:-1]:
+        assert count == grouped(by_code[who])
+        assert share == percent(by_code[who] / overlap.elements)
+        assert of_changed == percent(by_code[who] / changed)
     assert len(patterns) == 1 + len(by_code)
     assert patterns[-1][:2] == ["nobody", grouped(by_code[""])]
-    assert {row[0]: row[1] for row in parameters[1:]} == {k: str(v) for k, v in made.report.method.parameters().items()}
+    shown = {row[0]: row[1] for table in parameters for row in table[1:]}
+    assert shown == {name: show_value(value) for name, value in made.report.method.parameters().items()}
     assert {row[0]: (row[1], row[2]) for row in files[1:]} == {
         name: (grouped(file.size), file.sha256) for name, file in made.report.output.files.items()
     }
@@ -278,9 +339,25 @@ def test_the_parts_are_in_order():
         (sample({"a": "org/a", "b": "org/b"}, (10, 0, 0, 4)), "| a | 4 | 28.6 % | 0 | 4 | ∞ | 1.2 |"),
         (sample(method=Ram()), "lambda_t = 1\n"),
         (sample(method=RamPlusSmooth(r=0.5)), "| `r` | `0.5` |"),
+        (sample(method=Average()), "An average over 3 cuts each of these changes to 1/3.\n"),
+        (sample(method=Ties()), "An average over 3 would have cut each of these changes to 1/3.\n"),
+        (sample(method=Ties(), counts=(10,) + (0,) * 7), "any of the 10 weights by more than 1e-05."),
+        (sample({"solo": "org/solo"}, (6, 4), method=Dare()), "All others were changed by `solo`.\n"),
+        (sample({"solo": "org/solo"}, (6, 4), method=Dare()), "| `weight` | `1/N` |"),
+        (sample(method=Ties(weight=WEIGHTS)), "| `weight` | `coder 0.5, tool 1.0, memory 0.25` |"),
         (many(6), "smaller combinations"),
     ],
-    ids=["alone", "shared", "one", "unchanged", "infinite", "ram", "ram+s", "many"],
+    ids=[
+        "alone",
+        "shared",
+        "one",
+        "unchanged",
+        "infinite",
+        "ram",
+        "ram+s",
+        *("average", "ties", "ties-unchanged", "dare-one", "dare", "ties-weights"),
+        "many",
+    ],
 )
 def test_what_is_concluded(made, words):
     assert words in render_card(made.report, TEXTS, made.lock)

@@ -1,7 +1,6 @@
 """The model card as text. The same report, texts and lock give the same card, byte for byte."""
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,6 +15,8 @@ from ramekin.lock.model import Lock, PinnedSource
 from ramekin.manifest.model import REPO_PATTERN, CardTexts
 from ramekin.markdown import HUB
 from ramekin.methods import Method
+from ramekin.methods.base import show_value
+from ramekin.methods.ram import RamFamily
 from ramekin.report import ExpertOverlap, Report
 from ramekin.templating import template_environment
 
@@ -87,7 +88,8 @@ def render_card(report: Report, texts: CardTexts, lock: Lock, endpoint: str = HU
         patterns=patterns,
         overlap_words=describe_overlap(patterns),
         method=report.method,
-        ram=report.method.name in {"ram", "ram+", "ram+s"},
+        ram=isinstance(report.method, RamFamily),
+        shown_only=report.method.overlap == "shows",
         parameters=_parameters(report.method),
         citations=citations_of(report.method.reference),
         chat_template=_CHAT_TEMPLATE in report.output.files,
@@ -101,6 +103,10 @@ def _check(report: Report, lock: Lock) -> None:
     names = [expert.name for expert in report.experts]
     if report.key != lock.key or names != [*lock.experts] or set(names) != set(report.overlap.experts):
         raise DamagedError("the report and the lock are from different merges", "merge again, or restore both files")
+    rescaled = isinstance(report.method, RamFamily)
+    factors = [report.overlap.experts[name].factor for name in names]
+    if report.method.misnamed(names) or any((factor is None) == rescaled for factor in factors):
+        raise DamagedError("the report has a method that does not fit its experts", "merge again, or restore the file")
     if any(len(code) != len(names) or set(code) - {"0", "1"} for code in report.overlap.patterns):
         raise DamagedError("the report has patterns that do not fit its experts", "merge again, or restore the file")
     if not re.fullmatch(REPO_PATTERN, report.output.repo):
@@ -116,6 +122,8 @@ def _shown(
 
 
 def _parameters(method: Method) -> tuple[Parameter, ...]:
-    fields: Mapping[str, object] = method.parameters()
-    described = type(method).fields()
-    return tuple(Parameter(name, str(value), described[name].description or "") for name, value in fields.items())
+    described = method.fields()
+    return tuple(
+        Parameter(name, show_value(value), described[name].description or "")
+        for name, value in method.parameters().items()
+    )

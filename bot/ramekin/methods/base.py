@@ -147,3 +147,8 @@ def show_value(value: Value) -> str:
         case Mapping():
             return ", ".join(f"{name} {show_value(each)}" for name, each in value.items())
     return str(value)
+
+
+def times(factor: float) -> str:
+    """A factor at the end of a sentence, if it is one: `, times 0.5`."""
+    return "" if factor == 1 else f", times {factor}"

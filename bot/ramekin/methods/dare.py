@@ -15,7 +15,7 @@ from typing import ClassVar, Final, Literal
 
 from pydantic import Field
 
-from ramekin.methods.base import EXAMPLES, MAX_FACTOR, Method, PositiveWeights, Weights, show_value
+from ramekin.methods.base import EXAMPLES, MAX_FACTOR, Method, PositiveWeights, Weights, show_value, times
 from ramekin.methods.ties import ELECTION
 
 _MAX_SEED: Final = 2**63 - 1
@@ -79,4 +79,4 @@ class DareTies(DareFamily):
     @property
     def deed(self) -> str:
         """What it did with the experts' changes."""
-        return f"{self._dropping}, and averaged where they have the sign that weighs more"
+        return f"{self._dropping}, and averaged where they have the sign that weighs more{times(self.scale)}"

@@ -17,7 +17,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from ramekin.methods.base import EPSILON, MAX_FACTOR, Method, Misnamed
+from ramekin.methods.base import EPSILON, MAX_FACTOR, Method, Misnamed, times
 
 _MERGE = """tau_t = theta_t - theta_base;   m_t,i = [|tau_t,i| > epsilon];   c_i = sum_t m_t,i
 tau_i = lambda_t * tau_t,i                     where c_i = 1
@@ -174,8 +174,8 @@ class RamUnique(Method):
     @property
     def deed(self) -> str:
         """What it did with the experts' changes."""
-        kept = "kept whole" if self.scale == 1 else f"kept, times {self.scale}"
-        return f"what {self.expert} alone had changed is {kept}, and all else is the base's"
+        whole = "kept whole" if self.scale == 1 else f"kept{times(self.scale)}"
+        return f"what {self.expert} alone had changed is {whole}, and all else is the base's"
 
     def misnamed(self, experts: Sequence[str]) -> tuple[Misnamed, ...]:
         """`expert` must be one of them."""

@@ -13,7 +13,7 @@ from typing import ClassVar, Final, Literal
 
 from pydantic import Field
 
-from ramekin.methods.base import EXAMPLES, MAX_FACTOR, Method, PositiveWeights
+from ramekin.methods.base import EXAMPLES, MAX_FACTOR, Method, PositiveWeights, times
 
 ELECTION: Final = """gamma = sign(sum_t weight_t * tau_t), + where it is 0;   A = {t: sign(tau_t) = gamma}
 theta = theta_base + lambda * sum_{t in A} weight_t * tau_t / sum_{t in A} weight_t
@@ -42,5 +42,5 @@ class Ties(Method):
         """What it did with the experts' changes."""
         return (
             f"of each expert's changes the largest are kept (density {self.density} in each tensor), the sign that "
-            "weighs more is elected for each element, and the changes that have it are averaged"
+            f"weighs more is elected for each element, and the changes that have it are averaged{times(self.scale)}"
         )
