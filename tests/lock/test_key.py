@@ -102,6 +102,19 @@ def test_weights_count_and_commits_do_not() -> None:
     assert merge_key(manifest(), made.base, trained) != made.key
 
 
+@pytest.mark.parametrize("file", ["adapter_config.json", "adapter_model.safetensors"])
+def test_an_adapter_counts_with_its_config_and_its_weights(file: str) -> None:
+    made = lock(manifest())
+    files = {"adapter_config.json": PinnedFile(size=2, blob="6" * 40)}
+    files["adapter_model.safetensors"] = PinnedFile(size=9, sha256="7" * 64)
+    adapter = source("a").model_copy(update={"files": files})
+    key = merge_key(manifest(), made.base, made.experts | {"a": adapter})
+    other = PinnedFile(size=9, sha256="8" * 64)
+    changed = adapter.model_copy(update={"files": files | {file: other}})
+    assert key != made.key
+    assert merge_key(manifest(), made.base, made.experts | {"a": changed}) != key
+
+
 def test_a_lock_for_other_sources_or_revisions_does_not_fit() -> None:
     made = lock(manifest())
     assert fits(made, manifest())

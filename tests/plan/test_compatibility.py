@@ -154,6 +154,49 @@ class TestTypes:
         assert [f.role for f in found] == ["base", "expert:x"]
         assert all(f.severity == "error" and "cannot be merged" in f.what for f in found)
 
+    @pytest.mark.parametrize(
+        ("packed", "config", "words", "hint"),
+        [
+            ({"q.weight": ("F8_E4M3", (8, 8)), "q.weight_scale_inv": ("F32", (1, 1))}, "fp8", "float8", "FineGrained"),
+            ({"q.weight": ("F8_E5M2", (8, 8)), "q.weight_scale": ("F32", (1,))}, None, "float8", "FineGrained"),
+            (
+                {"q.qweight": ("I32", (8, 8)), "q.qzeros": ("I32", (8, 1)), "q.scales": ("F16", (8, 8))},
+                "gptq", "GPTQ or AWQ (gptq, 4 bits)", "quantised from",
+            ),
+            ({"q.qweight": ("I32", (8, 8)), "q.qzeros": ("I32", (8, 1))}, "awq", "(awq, 4 bits)", "quantised from"),
+            (
+                {"q.weight": ("U8", (32, 1)), "q.weight.absmax": ("F32", (1,)), "q.weight.quant_map": ("F32", (16,))},
+                "bitsandbytes", "4-bit bitsandbytes", "dequantize()",
+            ),
+            ({"q.weight": ("I8", (8, 8)), "q.SCB": ("F32", (8,))}, "bitsandbytes", "8-bit", "dequantize()"),
+            (
+                {"q.weight_packed": ("I32", (8, 1)), "q.weight_scale": ("BF16", (8, 1))},
+                "compressed-tensors", "compressed-tensors", "CompressedTensorsConfig",
+            ),
+            (
+                {"gate_up_proj_blocks": ("U8", (4, 8, 2, 16)), "gate_up_proj_scales": ("U8", (4, 8, 2))},
+                "mxfp4", "MXFP4", "Mxfp4Config",
+            ),
+        ],
+    )  # fmt: skip
+    def test_quantised_weights_are_one_error_of_each_source(
+        self, packed: dict[str, Any], config: str | None, words: str, hint: str
+    ) -> None:
+        contents = tensors(layers=0) | {f"model.layers.{n}.{name}": t for n in range(9) for name, t in packed.items()}
+        settings = CONFIG | ({"quantization_config": {"quant_method": config, "bits": 4}} if config else {})
+        (found,) = compared(facts(), expert(contents, config=settings))
+        assert (found.severity, found.role, found.subject) == ("error", "expert:x", "weights")
+        assert words in found.what
+        assert hint in found.hint
+        (base,) = compared(facts(contents=contents, config=settings), expert())
+        assert base.role == "base"
+
+    def test_buffers_are_not_quantised_weights(self) -> None:
+        buffers = tensors() | {
+            "h.0.attn.bias": ("BOOL", (1, 1, 8, 8)), "h.0.mask": ("U8", (1, 1, 8, 8)), "ids": ("I64", (1, 8)),
+        }  # fmt: skip
+        assert compared(facts(contents=buffers), expert(buffers)) == ()
+
     def test_a_quantised_config_is_refused(self) -> None:
         found = compared(facts(), expert(config=CONFIG | {"quantization_config": {"quant_method": "gptq"}}))
         assert brief(found) == {("error", "quantization_config")}
