@@ -1,149 +1,233 @@
-"""How fast a merge is, against reading its inputs and copying its output.
+"""What merging costs, against reading its inputs and copying its output, and against mergekit, in one run.
 
-Builds a base and three experts in bfloat16 that differ from it in 3.2 %, 46.2 % and 54.3 % of their elements (the
-densities of published experts), then times whole processes, start-up included, each the best of several rounds:
+    python benchmarks/merge.py                                                  # 0.5B, built and removed again
+    python benchmarks/merge.py --sizes 0.5,1.5,3 --mergekit all --dir /big/disk --keep --json figures.json
 
-    python benchmarks/merge.py --parameters 3e8 --dir /somewhere/with/space
-
-Everything is read from the page cache if it fits there; the table is about the program, not about the disk.
+Every figure is of a whole process, from start to finished files with their digests. `cat` of all inputs and `cp` of
+as many bytes as the output has are measured anew right before each command, because machines differ and are noisy; the
+ratio of a row is the median of the rounds' ratios. Inputs are read before, so that the page cache holds them if it can.
+The tables are Markdown.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Final
 
-import numpy as np
+from processes import measured
+from tables import COUNTERPARTS, Figures, Row, machine, report
 
-from ramekin.digests import sha256_of
-
-DENSITIES = {"coder": 0.032, "tool": 0.462, "memory": 0.543}
-WIDTH = 1024
-
-WORKER = """
-import sys
-from pathlib import Path
-from ramekin.checkpoint.header import read_header
-from ramekin.merge.engine import merge_weights, probe
-from ramekin.methods import Ram, RamPlus
-from ramekin.plan.layout import Layout, Shard, TensorTask
-
-here, what = Path(sys.argv[1]), sys.argv[2]
-names = ("coder", "tool", "memory")
-
-def tensors(name):
-    path = here / name / "model.safetensors"
-    def read(file, start, stop):
-        with path.open("rb") as opened:
-            opened.seek(start)
-            return opened.read(stop - start)
-    return {t.name: t for t in read_header(read, path.name, path.stat().st_size).tensors}
-
-base, *experts = (tensors(name) for name in ("base", *names))
-tasks = tuple(TensorTask(n, "BF16", t.shape, "merge", t, tuple(e[n] for e in experts)) for n, t in base.items())
-layout = Layout((Shard("model.safetensors", tasks),), names)
-files = {r: {"model.safetensors": here / n / "model.safetensors"}
-         for r, n in (("base", "base"), *((f"expert:{n}", n) for n in names))}
-if what == "stats":
-    probe(layout, files, 1e-5)
-else:
-    merge_weights(layout, files, Ram() if what == "ram" else RamPlus(), here / "out")
-"""
+HERE: Final = Path(__file__).parent
+MERGEKIT: Final = HERE.parent / ".venv-mergekit" / "bin" / "mergekit-yaml"
+EXPERTS: Final = ("coder", "tool", "memory")
+SIZES: Final = ("0.5", "1.5", "3")
+ENVIRONMENT: Final = {
+    name: value for name, value in os.environ.items() if name not in {"CI", "PYTHONDONTWRITEBYTECODE"}
+} | {"HF_HUB_OFFLINE": "1"}
 
 
-def build(directory: Path, parameters: int) -> None:
-    """Write base and experts: an embedding of a quarter of the elements, square matrices, and vectors between them."""
-    shapes: dict[str, tuple[int, ...]] = {"embed": (max(1, parameters // 4 // WIDTH), WIDTH)}
-    for i in range(max(1, round(parameters * 0.75 / (4 * WIDTH * WIDTH)))):
-        shapes[f"layer.{i}.weight"] = (4 * WIDTH, WIDTH)
-        shapes[f"layer.{i}.norm"] = (WIDTH,)
-    header, begin = {}, 0
-    for name, shape in shapes.items():
-        end = begin + 2 * int(np.prod(shape))
-        header[name] = {"dtype": "BF16", "shape": shape, "data_offsets": [begin, end]}
-        begin = end
-    text = json.dumps(header).encode()
-    for name, density in {"base": 0.0, **DENSITIES}.items():
-        (directory / name).mkdir(parents=True, exist_ok=True)
-        with (directory / name / "model.safetensors").open("wb") as file:
-            file.write(len(text).to_bytes(8, "little") + text)
-            for i, shape in enumerate(shapes.values()):
-                size = int(np.prod(shape))
-                bits = (0.02 * np.random.default_rng(i).standard_normal(size, np.float32)).view(np.uint32) >> 16
-                if density:
-                    changed = np.random.default_rng([i, len(name)]).random(size, np.float32) < density
-                    bits = np.where(changed, bits ^ 8, bits)  # a change in the fourth bit of the fraction
-                file.write(bits.astype(np.uint16).tobytes())
+@dataclass(frozen=True)
+class Checkpoints:
+    """Base and experts of one size on disk, and a manifest beside them."""
+
+    size: str
+    directory: Path
+
+    @property
+    def inputs(self) -> list[Path]:
+        return [path for role in ("base", *EXPERTS) for path in sorted((self.directory / role).glob("*.safetensors"))]
+
+    @property
+    def bytes_in(self) -> int:
+        return sum(path.stat().st_size for path in self.inputs)
+
+    @property
+    def cached(self) -> bool:
+        """Whether the page cache can hold the inputs beside an output, its copy and a process."""
+        return 1.5 * self.bytes_in + 2e9 < available_memory()
+
+    def manifest(self, method: str) -> Path:
+        """`merge.yaml`, for a method."""
+        more = {"expert": EXPERTS[0]} if method == "ram-unique" else {}
+        content = {
+            "version": 1,
+            "base": "./base",
+            "experts": {name: f"./{name}" for name in EXPERTS},
+            "method": {"name": method, **more},
+            "output": {"repo": "demo/merged"},
+        }
+        path = self.directory / "merge.yaml"
+        path.write_text(json.dumps(content))
+        return path
+
+    def mergekit_config(self, method: str) -> Path:
+        """The same for mergekit, with the same arithmetic: in float32, rounded once to bfloat16."""
+        name, parameters = COUNTERPARTS[method]
+        own = {key: value for key, value in parameters.items() if key in {"weight", "density"}}
+        shared = {key: value for key, value in parameters.items() if key not in own}
+        base = {} if method == "average" else {"base_model": str(self.directory / "base")}
+        content = base | {
+            "merge_method": name,
+            "models": [{"model": str(self.directory / expert), "parameters": own} for expert in EXPERTS],
+            "parameters": shared,
+            "dtype": "float32",
+            "out_dtype": "bfloat16",
+        }
+        path = self.directory / "mergekit.yaml"
+        path.write_text(json.dumps(content))
+        return path
+
+    def bytes_alone(self) -> tuple[float, float]:
+        """Seconds of `cat` of all inputs to nowhere, and of `cp` of a checkpoint to the same disk."""
+        settle()
+        cat = measured(["cat", *map(str, self.inputs)]).wall
+        copies = self.directory / "copies"
+        copies.mkdir()
+        files = [str(path) for path in self.inputs if path.parent.name == "base"]
+        cp = measured(["cp", "--reflink=never", "--sparse=never", *files, str(copies)]).wall
+        shutil.rmtree(copies)
+        settle()
+        return cat, cp
+
+    def run(self, row: Row, command: Sequence[str]) -> None:
+        """One round of a row; what the command writes into `out` is removed."""
+        cat, cp = self.bytes_alone()
+        row.rounds.append(measured(command, ENVIRONMENT, self.directory / "log.txt"))
+        row.cats.append(cat)
+        row.copies.append(cp)
+        shutil.rmtree(self.directory / "out", ignore_errors=True)
+        print(f"  {row.size}B {row.name}: {row.rounds[-1].wall:.2f} s, {row.ratio:.2f}", file=sys.stderr)
 
 
-def best(rounds: int, action: Callable[[], object]) -> tuple[float, float]:
-    """Least wall time and least processor time, in seconds."""
-    walls, processors = [], []
+def settle() -> None:
+    """Let the disk finish what was written before, so that it slows nothing that is measured."""
+    os.sync()
+
+
+def available_memory() -> int:
+    """Bytes that the kernel would give to processes or to the page cache."""
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
+
+
+def ramekin(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "ramekin", *arguments]
+
+
+def merge_command(checkpoints: Checkpoints, method: str) -> list[str]:
+    """A merge whose lock is at hand."""
+    manifest = str(checkpoints.manifest(method))
+    measured(ramekin("lock", manifest), ENVIRONMENT, checkpoints.directory / "log.txt")
+    return ramekin("merge", manifest, "--locked", "--quiet", "--out", str(checkpoints.directory / "out"))
+
+
+def mergekit_command(checkpoints: Checkpoints, method: str) -> list[str]:
+    """The options that its README names for speed and memory, and nothing beside the weights to do."""
+    options = ["--lazy-unpickle", "--no-copy-tokenizer", "--no-write-model-card", "--quiet"]
+    return [str(MERGEKIT), str(checkpoints.mergekit_config(method)), str(checkpoints.directory / "out"), *options]
+
+
+def measure(checkpoints: Checkpoints, methods: Sequence[str], mergekit: Sequence[str], rounds: int) -> list[Row]:
+    """All rows of one size."""
+    size = checkpoints.size
+    manifest = str(checkpoints.manifest("ram"))
+    checkpoints.bytes_alone()  # fills the page cache
+    lock = Row(size, "ramekin lock, the first time", "cat")
+    checkpoints.run(lock, ramekin("lock", "--upgrade", manifest))
+    stats = Row(size, "ramekin stats", "cat")
+    merges = {method: Row(size, f"ramekin {method}", "cat + cp") for method in methods}
     for _ in range(rounds):
-        started, before = time.perf_counter(), sum(os.times()[:4])
-        action()
-        walls.append(time.perf_counter() - started)
-        processors.append(sum(os.times()[:4]) - before)
-    return min(walls), min(processors)
+        checkpoints.manifest("ram")
+        checkpoints.run(stats, ramekin("stats", manifest, "--locked", "--quiet"))
+        for method, row in merges.items():
+            checkpoints.run(row, merge_command(checkpoints, method))
+    others = []
+    for method in mergekit:
+        row = Row(size, f"mergekit {COUNTERPARTS[method][0]}", "cat + cp")
+        checkpoints.run(row, mergekit_command(checkpoints, method))
+        others.append(row)
+    return [lock, stats, *merges.values(), *others]
 
 
-def measure(directory: Path, rounds: int) -> dict[str, tuple[float, float]]:
-    """Least wall and processor time of each whole process."""
-    inputs = [str(directory / name / "model.safetensors") for name in ("base", *DENSITIES)]
-    copy = directory / "copy.safetensors"
+@contextlib.contextmanager
+def checkpoints_in(directory: Path, size: str, *, keep: bool) -> Iterator[Checkpoints]:
+    """The checkpoints of a size, built if they are not there. What was built is removed again unless it is to be kept.
 
-    def ramekin(what: str) -> Callable[[], object]:
-        return lambda: subprocess.run([sys.executable, "-c", WORKER, str(directory), what], check=True)
+    They are built by a process of their own, for the sake of the peaks that are measured from this one.
+    """
+    place = directory / (size if size == "warm" else f"{size}B")
+    there = (place / "memory").exists()
+    try:
+        if not there:
+            subprocess.run(
+                [sys.executable, str(HERE / "checkpoints.py"), size, str(place)], check=True, stdout=sys.stderr
+            )
+        yield Checkpoints(size, place)
+    finally:
+        if not keep and not there:
+            shutil.rmtree(place, ignore_errors=True)
 
-    def shell(*command: str) -> Callable[[], object]:
-        def run() -> None:
-            copy.unlink(missing_ok=True)
-            with Path(os.devnull).open("wb") as nowhere:
-                subprocess.run(command, check=True, stdout=nowhere)
 
-        return run
+def warm_up(directory: Path, methods: Sequence[str], mergekit: Sequence[str]) -> None:
+    """Compile every loop and every module once; both are kept on disk from then on."""
+    with checkpoints_in(directory, "warm", keep=False) as checkpoints:
+        measure(checkpoints, methods, mergekit[:1], 1)
 
-    ramekin("ram")()  # compiles, once per machine, and fills the page cache
-    shell("cat", *inputs)()
-    return {
-        "cat inputs": best(rounds, shell("cat", *inputs)),
-        "cp output": best(rounds, shell("cp", inputs[0], str(copy))),
-        "start-up alone": best(rounds, shell(sys.executable, "-c", "import ramekin.merge.engine")),
-        "digest of output": best(rounds, lambda: sha256_of(Path(inputs[0]))),
-        "ramekin stats": best(rounds, ramekin("stats")),
-        "ramekin ram": best(rounds, ramekin("ram")),
-        "ramekin ram+": best(rounds, ramekin("ram+")),
-    }
+
+def known_methods() -> list[str]:
+    """The methods that this version has."""
+    said = subprocess.run(ramekin("methods", "--json"), check=True, capture_output=True, text=True).stdout
+    return [method["name"] for method in json.loads(said)["methods"]]
+
+
+def parsed() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sizes", default="0.5", help=f"of {','.join(SIZES)}; 3 needs 32 GB of disk")
+    parser.add_argument("--methods", default="all", help="of `ramekin methods`, comma-separated")
+    parser.add_argument("--mergekit", default="", help="methods, by our names, that it is timed with too, or `all`")
+    parser.add_argument("--mergekit-sizes", default="0.5", help="sizes that mergekit is timed at")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--dir", type=Path, help="where to build the checkpoints, or where they are")
+    parser.add_argument("--keep", action="store_true", help="leave there what was built, for the next run")
+    parser.add_argument("--json", type=Path, help="file for all figures")
+    chosen = parser.parse_args()
+    known = known_methods()
+    chosen.methods = known if chosen.methods == "all" else chosen.methods.split(",")
+    chosen.mergekit = list(COUNTERPARTS) if chosen.mergekit == "all" else [m for m in chosen.mergekit.split(",") if m]
+    chosen.sizes = sorted(chosen.sizes.split(","), key=float)
+    for given, allowed in ((chosen.methods, known), (chosen.mergekit, COUNTERPARTS), (chosen.sizes, SIZES)):
+        if unknown := sorted(set(given) - set(allowed)):
+            parser.error(f"{', '.join(unknown)}: choose from {', '.join(allowed)}")
+    if chosen.mergekit and not MERGEKIT.exists():
+        parser.error("mergekit is not installed: `make mergekit` does that")
+    return chosen
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--parameters", type=float, default=1e8, help="elements of one checkpoint")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--dir", type=Path, help="where to build the checkpoints; removed afterwards")
-    options = parser.parse_args()
-    directory = Path(tempfile.mkdtemp(prefix="ramekin-bench-", dir=options.dir))
-    try:
-        build(directory, int(options.parameters))
-        size = (directory / "base" / "model.safetensors").stat().st_size
-        seconds = measure(directory, options.rounds)
-    finally:
-        shutil.rmtree(directory)
-    reading, writing = seconds["cat inputs"][0], seconds["cp output"][0]
-    passes = {"ramekin stats": reading, "ramekin ram": reading + writing, "ramekin ram+": 2 * reading + writing}
-    cores = len(os.sched_getaffinity(0))
-    print(f"{size / 2e9:.2f} B parameters, base and {len(DENSITIES)} experts in bfloat16, {cores} cores")
-    print(f"{4 * size / 1e9:.2f} GB read a pass, {size / 1e9:.2f} GB written; best of {options.rounds}\n")
-    print(f"{'process':<18}{'wall s':>9}{'processor s':>13}{'wall / its cat + cp':>21}")
-    for name, (wall, processor) in seconds.items():
-        ratio = f"{wall / passes[name]:.2f}" if name in passes else ""
-        print(f"{name:<18}{wall:>9.2f}{processor:>13.2f}{ratio:>21}")
+    chosen = parsed()
+    found: list[Figures] = []
+    with contextlib.ExitStack() as stack:
+        directory = chosen.dir or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ramekin-bench-")))
+        directory = directory.resolve()
+        warm_up(directory, chosen.methods, chosen.mergekit)
+        for size in chosen.sizes:
+            others = chosen.mergekit if size in chosen.mergekit_sizes.split(",") else []
+            with checkpoints_in(directory, size, keep=chosen.keep) as checkpoints:
+                cached = checkpoints.cached
+                rows = measure(checkpoints, chosen.methods, others, chosen.rounds)
+                found.append(Figures(size, checkpoints.bytes_in, cached, rows))
+    print(report(found, chosen.rounds))
+    if chosen.json:
+        figures = [asdict(row) | {"ratio": row.ratio} for one in found for row in one.rows]
+        chosen.json.write_text(json.dumps({"machine": machine(), "rows": figures}, indent=2) + "\n")
 
 
 if __name__ == "__main__":
