@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from synthetic import Data, Sources, data, lay_out, read_tensors
 
+from ramekin.checkpoint.tensors import Tensor
 from ramekin.errors import DamagedError, IncompatibleError, ResourceError
 from ramekin.merge import output
 from ramekin.merge.engine import Means, merge_weights, probe
-from ramekin.merge.files import AtHand
+from ramekin.merge.files import AtHand, OpenSources
 from ramekin.merge.resources import Resources
 from ramekin.methods import Ram, RamPlus
 
@@ -88,12 +89,32 @@ def test_a_truncated_source(role: str, tmp_path: Path) -> None:
 
 def test_a_source_that_shrinks_while_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sources = lay_out(tmp_path / "in", {"w": data(np.ones(100))}, {"e": {"w": data(np.zeros(100))}})
-    real = os.preadv
-    monkeypatch.setattr(os, "preadv", lambda fd, views, place: 0 if place > 200 else real(fd, [views[0][:3]], place))
-    with pytest.raises(DamagedError, match="ends after"):
+    path = sources.files["expert:e"]["e.safetensors"]
+    size = path.stat().st_size
+    real = OpenSources.place
+
+    def place(self: OpenSources, source: int, tensor: Tensor, start: int) -> tuple[int, int]:
+        found = real(self, source, tensor, start)  # it was as long as it should be when it was opened
+        os.truncate(path, size - 8)
+        return found
+
+    monkeypatch.setattr(OpenSources, "place", place)
+    with pytest.raises(DamagedError, match=r"expert:e: e\.safetensors ends after"):
         probe(sources.layout, sources.supply, 1e-5, means=Means(SMALL))
+    with pytest.raises(DamagedError, match="ends"):
+        merge_weights(sources.layout, sources.supply, Ram(), tmp_path / "out")
+    assert not list((tmp_path / "out").glob("*"))
+
+
+def test_short_reads_are_completed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sources = lay_out(
+        tmp_path / "in",
+        {"w": data(np.ones(100)), "i": Data("I32", (50,), bytes(200))},
+        {"e": {"w": data(np.zeros(100)), "i": Data("I32", (50,), bytes(200))}},
+    )
+    real = os.preadv
     monkeypatch.setattr(os, "preadv", lambda fd, views, place: real(fd, [views[0][:3]], place))
-    assert probe(sources.layout, sources.supply, 1e-5).overlap.counts == (0, 100), "short reads are completed"
+    assert probe(sources.layout, sources.supply, 1e-5).overlap.counts == (0, 100)
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EROFS])

@@ -90,9 +90,12 @@ class Slot:
     """The buffers of one chunk in flight, for N experts and one or more results.
 
     Attributes:
-        raw: `[N + 1, bytes]`, what was read of base and experts.
+        raw: `[N + 1, bytes]`, windows on base and experts, or all of them.
         kinds: `[N + 1]`, their element types, as the loops number them.
         limits: `[N]`, how many of the chunk's elements each expert has.
+        where: `[N + 1, 2]`, where the sources are; see `loops.windows.fill`.
+        held: `[4]`, what of them the windows hold.
+        formed: Sources that are in memory, by row, for as long as the chunk is at work.
         outs: `[results, bytes]`.
         counts: `[2**N]`, elements by pattern.
         bad: `[N + 2]`, faults found in each source and, last, in the output.
@@ -101,23 +104,29 @@ class Slot:
     raw: Bytes
     kinds: Bytes
     limits: Counts
+    where: Counts
+    held: Counts
+    formed: dict[int, Bytes]
     outs: Bytes
     counts: Counts
     bad: Counts
 
     @property
-    def sources(self) -> tuple[Bytes, Bytes, Counts]:
+    def sources(self) -> tuple[Bytes, Bytes, Counts, Counts, Counts]:
         """What every loop takes first."""
-        return self.raw, self.kinds, self.limits
+        return self.raw, self.kinds, self.limits, self.where, self.held
 
     @classmethod
-    def make(cls, experts: int, row_bytes: int, results: int = 1) -> "Slot":
-        """Buffers for rows of so many bytes."""
+    def make(cls, experts: int, row_bytes: int, out_bytes: int = 0, results: int = 1) -> "Slot":
+        """Buffers for so many bytes of each source and of each result."""
         return cls(
             raw=np.empty((experts + 1, row_bytes), np.uint8),
             kinds=np.zeros(experts + 1, np.uint8),
             limits=np.zeros(experts, np.int64),
-            outs=np.empty((results, row_bytes), np.uint8),
+            where=np.zeros((experts + 1, 2), np.int64),
+            held=np.zeros(4, np.int64),
+            formed={},
+            outs=np.empty((results, out_bytes), np.uint8),
             counts=np.zeros(1 << experts, np.int64),
             bad=np.zeros(experts + 2, np.int64),
         )

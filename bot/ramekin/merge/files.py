@@ -115,7 +115,7 @@ class OpenSources:
         return values.reshape(tensor.shape)
 
     def read(self, source: int, tensor: Tensor, start: int, into: memoryview) -> None:
-        """Fill a buffer with a tensor's bytes from `start` on, and ask the system for those that follow.
+        """Fill a buffer with a tensor's bytes from `start` on.
 
         Raises:
             DamagedError: The file ends too early or cannot be read.
@@ -128,12 +128,20 @@ class OpenSources:
                 if not got:
                     raise self._truncated(source, tensor, place)
                 view, place = view[got:], place + got
-            if place // _AHEAD != (place - into.nbytes) // _AHEAD:
-                os.posix_fadvise(descriptor, place, _AHEAD, os.POSIX_FADV_WILLNEED)
         except OSError as error:
             raise DamagedError(
                 f"{self.name(source, tensor)} cannot be read: {error.strerror}", "check the disk, fetch it again"
             ) from error
+
+    def place(self, source: int, tensor: Tensor, start: int) -> tuple[int, int]:
+        """Descriptor and place of a tensor's byte, for whoever reads; the system is asked for what follows."""
+        descriptor, place = self._open[source, tensor.file], tensor.start + start
+        os.posix_fadvise(descriptor, place, _AHEAD, os.POSIX_FADV_WILLNEED)
+        return descriptor, place
+
+    def unsteady(self, source: int, tensor: Tensor) -> DamagedError:
+        """A file that could not be read once, and now can."""
+        return DamagedError(f"{self.name(source, tensor)} could not be read", "check the disk, and run it again")
 
     def name(self, source: int, tensor: Tensor) -> str:
         """A source's file as messages name it."""

@@ -7,13 +7,14 @@ from typing import Final
 import numpy as np
 
 from ramekin.checkpoint.tensors import ITEM_SIZES, LowRank, Tensor
-from ramekin.merge.chunks import Chunk, Landing, Slot, cut, element_bytes, in_order
+from ramekin.merge.chunks import Chunk, Landing, Slot, cut, in_order
 from ramekin.merge.files import Factors, OpenSources
 from ramekin.merge.loops.choosing import Loops, loops_for
-from ramekin.merge.loops.compiling import Bytes, Words
-from ramekin.merge.loops.conversion import CHANGE, KINDS
+from ramekin.merge.loops.compiling import Bytes, Floats, Words
+from ramekin.merge.loops.conversion import CHANGE, F32, KINDS
 from ramekin.merge.loops.electing import magnitudes
 from ramekin.merge.loops.lowrank import form_changes
+from ramekin.merge.loops.windows import COUNT, END, FAILED, IN_MEMORY, fill
 from ramekin.merge.operators import Operator, TensorWork
 from ramekin.merge.resources import Resources
 from ramekin.plan.layout import Part, TensorTask
@@ -94,7 +95,7 @@ class Pass:
                 self.sources.prepare(source, part)
 
         def slot() -> Slot:
-            return Slot.make(experts, self.resources.row_bytes, max(1, len(self.operators)))
+            return Slot.make(experts, self.resources.row_bytes, self.resources.out_bytes, max(1, len(self.operators)))
 
         for job, buffers in in_order(self._jobs(tasks), self._work, slot, self.resources):
             if job.final:
@@ -142,77 +143,109 @@ class Pass:
         chunk = job.chunk
         slot.counts[:] = 0
         slot.bad[:] = 0
-        self._fill(job.tensor, [(chunk.first, chunk.count)], slot)
+        if chunk.task.operation == "copy":
+            self._copy(chunk, slot)
+        else:
+            self._open_windows(job.tensor, chunk, slot)
+            self._compute(job, slot)
+        if self.write and job.final:
+            for number in range(len(self.operators)):
+                self.write(chunk, number, slot.outs[number, : chunk.out_bytes])
+
+    def _compute(self, job: Job, slot: Slot) -> None:
+        chunk = job.chunk
         if not job.final:
             for number, work in enumerate(job.tensor.works):
                 if work.looking:
                     job.seen[number] = work.look(chunk, slot)
-            return
-        if chunk.task.operation == "copy":
-            self._copy(chunk, slot)
         elif self.threshold is not None and not any(operator.counts for operator in self.operators):
             self._loops.count_patterns(*slot.sources, chunk.count, np.float32(self.threshold), slot.counts, slot.bad)
-        for number, work in enumerate(job.tensor.works):
+        for number, work in enumerate(job.tensor.works if job.final else ()):
             found = slot.bad.copy()
             work.merge(chunk, slot, slot.outs[number])
             # Every loop counts what is wrong with the sources; it is told once.
             slot.bad[:-1] = np.maximum(found[:-1], slot.bad[:-1] - found[:-1])
-        if self.write:
-            for number in range(len(self.operators)):
-                self.write(chunk, number, slot.outs[number, : chunk.out_bytes])
+        if slot.held[FAILED]:
+            self._read_again(chunk, int(slot.held[FAILED]) - 1)
 
-    def _fill(self, tensor: TensorJob, pieces: Sequence[tuple[int, int]], slot: Slot) -> None:
-        """Read pieces of a tensor, each a first element and a count, one after the other into the buffers."""
+    def _open_windows(self, tensor: TensorJob, chunk: Chunk, slot: Slot) -> None:
+        """Tell the loops where the chunk of each source is; they read it themselves."""
+        slot.formed.clear()
         for source, part in enumerate((tensor.task.base, *tensor.task.experts)):
             slot.kinds[source] = CHANGE if isinstance(part, LowRank) else KINDS.get(part.dtype, 0) if part else 0
-            place = 0
-            for first, count in pieces:
-                place += self._fill_piece(tensor, source, part, (first, count), slot.raw[source], place)
+            slot.where[source] = IN_MEMORY, 0
+            if isinstance(part, LowRank):
+                slot.formed[source] = formed = self._form(tensor, source, part, chunk.first, chunk.count)
+                slot.where[source] = IN_MEMORY, formed.ctypes.data
+            elif part:
+                slot.where[source] = self.sources.place(source, part, chunk.first * ITEM_SIZES[part.dtype])
             if source:
-                slot.limits[source - 1] = place
+                slot.limits[source - 1] = chunk.present(part)
+        slot.held[:] = 0, 0, 0, chunk.count
+        if self.resources.device == "cuda":
+            fill(*slot.sources, 0)
 
-    def _fill_piece(
-        self, tensor: TensorJob, source: int, part: Part, piece: tuple[int, int], row: Bytes, place: int
-    ) -> int:
-        first, count = piece
-        if isinstance(part, LowRank):
-            factors = tensor.factors[source]
-            out = row.view(np.float32)[place : place + count]
-            form_changes(factors.a, factors.b, np.float32(part.scaling), part.transposed, first, out)
-            return count
-        if not isinstance(part, Tensor):
-            return 0
-        count, size = min(max(part.numel - first, 0), count), ITEM_SIZES[part.dtype]
+    def _form(self, tensor: TensorJob, source: int, part: LowRank, first: int, count: int) -> Bytes:
+        factors = tensor.factors[source]
+        formed: Floats = np.empty(count, np.float32)
+        form_changes(factors.a, factors.b, np.float32(part.scaling), part.transposed, first, formed)
+        return formed.view(np.uint8)
+
+    def _read_again(self, chunk: Chunk, source: int) -> None:
+        """Find out why a source could not be read.
+
+        Raises:
+            DamagedError: It cannot, still.
+        """
+        part = (chunk.task.base, *chunk.task.experts)[source]
+        assert isinstance(part, Tensor)  # noqa: S101 - all else is in memory
+        self._read(source, part, chunk.first, chunk.present(part))
+        raise self.sources.unsteady(source, part)
+
+    def _read(self, source: int, tensor: Tensor, first: int, count: int) -> Bytes:
+        size = ITEM_SIZES[tensor.dtype]
+        found: Bytes = np.empty(count * size, np.uint8)
         if count:
-            self.sources.read(source, part, first * size, row[place * size : (place + count) * size].data)
-        return count
+            self.sources.read(source, tensor, first * size, found.data)
+        return found
 
     def _sample(self, tensor: TensorJob) -> Words:
         """Magnitudes of the experts' changes, `[N, places, elements]`: all there are, or some here and there."""
         task = tensor.task
-        room = (self.resources.row_bytes - 64) // element_bytes(task)
-        size = _PLACES * _PLACE
-        if task.numel <= min(size, room):
-            pieces = [(0, task.numel)]
-        else:
-            each = max(1, min(_PLACE, room // _PLACES))
-            places = min(_PLACES, room // each)
-            starts = np.linspace(0, task.numel - each, places).astype(np.int64)
-            pieces = [(int(start), each) for start in np.unique(starts)]
+        pieces = [(0, task.numel)]
+        if task.numel > _PLACES * _PLACE:
+            starts = np.linspace(0, task.numel - _PLACE, _PLACES).astype(np.int64)
+            pieces = [(int(start), _PLACE) for start in starts]
         count = sum(piece[1] for piece in pieces)
         experts = len(task.experts)
-        slot = Slot.make(experts, max(count * element_bytes(task), 8) // 8 * 8 + 64)
-        self._fill(tensor, pieces, slot)
-        found = np.empty((experts, count), np.uint32)
+        slot = Slot.make(experts, self.resources.row_bytes)
+        for source, part in enumerate((task.base, *task.experts)):
+            slot.kinds[source] = CHANGE if isinstance(part, LowRank) else KINDS.get(part.dtype, 0) if part else 0
+            slot.formed[source] = found = np.concatenate(
+                [self._piece(tensor, source, part, first, size) for first, size in pieces]
+            )
+            slot.where[source] = IN_MEMORY, found.ctypes.data
+            if source:
+                slot.limits[source - 1] = len(found) // (4 if slot.kinds[source] >= F32 else 2)
+        slot.held[COUNT] = count
+        sampled: Words = np.empty((experts, count), np.uint32)
         for expert in range(experts):
-            magnitudes(*slot.sources, count, expert, found[expert], slot.bad)
-        return found.reshape(experts, len(pieces), -1)
+            slot.held[END] = 0
+            magnitudes(*slot.sources, count, expert, sampled[expert], slot.bad)
+        return sampled.reshape(experts, len(pieces), -1)
+
+    def _piece(self, tensor: TensorJob, source: int, part: Part, first: int, count: int) -> Bytes:
+        if isinstance(part, LowRank):
+            return self._form(tensor, source, part, first, count)
+        if part is None:
+            return np.empty(0, np.uint8)
+        return self._read(source, part, first, min(max(part.numel - first, 0), count))
 
     def _copy(self, chunk: Chunk, slot: Slot) -> None:
-        size = ITEM_SIZES[chunk.task.base.dtype]
-        slot.outs[:, : chunk.count * size] = slot.raw[0, : chunk.count * size]
+        base = self._read(0, chunk.task.base, chunk.first, chunk.count)
+        slot.outs[:, : len(base)] = base
         for t, part in enumerate(chunk.task.experts):
             if isinstance(part, Tensor):
-                compared = slot.limits[t] * ITEM_SIZES[part.dtype]
-                differ = np.count_nonzero(slot.raw[0, :compared] != slot.raw[t + 1, :compared])
+                other = self._read(t + 1, part, chunk.first, chunk.present(part))
+                differ = np.count_nonzero(base[: len(other)] != other)
                 slot.bad[t + 1] = differ + (part.dtype != chunk.task.base.dtype)

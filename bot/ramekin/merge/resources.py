@@ -22,27 +22,35 @@ class Resources:
     """What a merge may use. No result depends on it.
 
     Attributes:
-        chunk_bytes: Bytes that are read of one source at a time. The default keeps what one thread works on in the
-            second-level cache.
+        chunk_bytes: Bytes of one source that a thread works on at a time: enough that handing them over costs nothing.
         threads: Threads that read, compute and write; one more takes digests.
         device: Where the arithmetic runs.
+        window_bytes: Bytes of one source that are in memory at a time: few enough that all sources' fit the
+            second-level cache.
     """
 
-    chunk_bytes: int = 1 << 19
+    chunk_bytes: int = 4 << 20
     threads: int = field(default_factory=_usable_threads)
     device: Literal["cpu", "cuda"] = "cpu"
+    window_bytes: int = 1 << 16
 
     def __post_init__(self) -> None:
-        if self.chunk_bytes < 1 or self.threads < 1:
-            raise ValueError("chunk_bytes and threads must be at least 1")
+        if self.chunk_bytes < 1 or self.threads < 1 or self.window_bytes < 1:
+            raise ValueError("chunk_bytes, threads and window_bytes must be at least 1")
 
     @property
     def row_bytes(self) -> int:
-        """Bytes of buffer for one source's chunk: room for any one element, in whole cache lines.
+        """Bytes of buffer for one source: a window, or a chunk where the device is fed with whole ones.
 
-        One line more keeps the rows of a buffer from competing for the same places of the cache.
+        In whole cache lines, and one more, which keeps the rows from competing for the same places of the cache.
         """
-        return (max(self.chunk_bytes, _LEAST_ROW) + 63) // 64 * 64 + 64
+        size = self.chunk_bytes if self.device == "cuda" else self.window_bytes
+        return (max(size, _LEAST_ROW) + 63) // 64 * 64 + 64
+
+    @property
+    def out_bytes(self) -> int:
+        """Bytes of buffer for one chunk of one result: room for a block of any element."""
+        return max(self.chunk_bytes, _LEAST_ROW)
 
     @property
     def slots(self) -> int:
@@ -53,14 +61,16 @@ class Resources:
 def memory_needed(experts: int, resources: Resources, factors: int = 0) -> int:
     """Upper bound on the bytes that a merge holds at once; the size of the model plays no part.
 
-    Each chunk in flight has a buffer for the base, one for each expert and one for the output, and counts by pattern;
-    three more such counts belong to the model, to the file and to the tensor at work.
+    Each chunk in flight has a window on the base and on each expert, its result, what adapters add to it, and counts by
+    pattern; three more such counts belong to the model, to the file and to the tensor at work.
 
     Args:
         experts: N, the number of experts.
         resources: What the merge may use.
-        factors: Bytes, in float32, of the adapters' factors of the tensor that has the largest.
+        factors: Bytes, in float32, of the adapters' factors of the tensor that has the largest; 0 without adapters.
     """
     patterns = 8 << experts
+    formed = experts * resources.out_bytes if factors else 0
+    slot = (experts + 1) * resources.row_bytes + resources.out_bytes + formed + patterns
     cuts = resources.threads * experts * _CUT_BINS
-    return _FIXED + resources.slots * ((experts + 2) * resources.row_bytes + patterns) + 3 * patterns + cuts + factors
+    return _FIXED + resources.slots * slot + 3 * patterns + cuts + factors

@@ -11,6 +11,8 @@ def merge_average(
     raw: Bytes,
     kinds: Bytes,
     limits: Counts,
+    where: Counts,
+    held: Counts,
     count: int,
     factors: Floats,
     row: int,
@@ -25,6 +27,8 @@ def merge_average(
         raw: `[N + 1, bytes]`, the sources.
         kinds: `[N + 1]`, their element types.
         limits: `[N]`, elements that each expert has.
+        where: `[N + 1, 2]`, where the sources are; see `windows.fill`.
+        held: `[4]`, what of them the rows hold.
         count: Elements to merge.
         factors: `[filters, 3]`: scale, share and rest of each filter. Where rest is 0 the base takes no part, and
             where share is 1 the mean is taken as it is.
@@ -41,7 +45,7 @@ def merge_average(
         filter_, within = divmod(first + start, row)
         n = min(BLOCK, count - start, row - within)
         scale, share, rest = factors[filter_]
-        load_values(raw, kinds, limits, start, n, rows, bad)
+        load_values(raw, kinds, limits, where, held, start, n, rows, bad)
         total[:n] = np.float32(0)
         for t in range(len(limits)):
             values = rows[t + 1]
@@ -61,6 +65,8 @@ def merge_sum(
     raw: Bytes,
     kinds: Bytes,
     limits: Counts,
+    where: Counts,
+    held: Counts,
     count: int,
     weights: Floats,
     out: Bytes,
@@ -73,6 +79,8 @@ def merge_sum(
         raw: `[N + 1, bytes]`, the sources.
         kinds: `[N + 1]`, their element types.
         limits: `[N]`, elements that each expert has.
+        where: `[N + 1, 2]`, where the sources are; see `windows.fill`.
+        held: `[4]`, what of them the rows hold.
         count: Elements to merge.
         weights: `[N]`.
         out: The output's bytes.
@@ -83,7 +91,7 @@ def merge_sum(
     base = rows[0]
     for start in range(0, count, BLOCK):
         n = min(BLOCK, count - start)
-        load_block(raw, kinds, limits, start, n, rows, bad)
+        load_block(raw, kinds, limits, where, held, start, n, rows, bad)
         total[:n] = np.float32(0)
         for t in range(len(limits)):
             change, weight = rows[t + 1], weights[t]

@@ -48,3 +48,13 @@ as_float: Final[Callable[[np.uint32], np.float32]] = intrinsic(_as_float)  # typ
 
 as_bits: Final[Callable[[np.float32], np.uint32]] = intrinsic(_as_bits)  # type: ignore[assignment]
 """The bits of a float32; in compiled code only."""
+
+read_at: Final[Callable[[int, int, int, int], int]] = types.ExternalFunction(  # type: ignore[assignment]
+    "pread", types.int64(types.int32, types.intp, types.intp, types.int64)
+)
+"""pread(2), with an address, in compiled code only: bytes that were read, 0 at the file's end, -1 after an error."""
+
+copy_memory: Final[Callable[[int, int, int], int]] = types.ExternalFunction(  # type: ignore[assignment]
+    "memcpy", types.intp(types.intp, types.intp, types.intp)
+)
+"""memcpy(3), with addresses, in compiled code only."""

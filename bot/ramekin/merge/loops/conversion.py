@@ -6,6 +6,7 @@ from typing import Final
 import numpy as np
 
 from ramekin.merge.loops.compiling import Bytes, Counts, Floats, Halves, as_bits, as_float, compiled
+from ramekin.merge.loops.windows import reach
 
 BF16: Final = 0
 F16: Final = 1
@@ -68,30 +69,43 @@ def load(row: Bytes, kind: int, start: int, n: int, values: Floats) -> int:
 
 
 @compiled
-def load_block(raw: Bytes, kinds: Bytes, limits: Counts, start: int, n: int, rows: Floats, bad: Counts) -> None:
+def load_block(
+    raw: Bytes,
+    kinds: Bytes,
+    limits: Counts,
+    where: Counts,
+    held: Counts,
+    start: int,
+    n: int,
+    rows: Floats,
+    bad: Counts,
+) -> None:
     """Convert a block of all sources.
 
     Args:
         raw: `[N + 1, bytes]`, the sources.
         kinds: `[N + 1]`, their element types.
         limits: `[N]`, elements that each expert has.
+        where: `[N + 1, 2]`, where the sources are; see `windows.fill`.
+        held: `[4]`, what of them the rows hold.
         start: First element.
         n: Number of elements.
         rows: `[N + 1, block]`, written: row 0 the base's values, row `t + 1` the changes `tau_t`.
         bad: `[N + 2]`, added to.
     """
     base = rows[0]
-    bad[0] += load(raw[0], kinds[0], start, n, base)
+    at = reach(raw, kinds, limits, where, held, start, n)
+    bad[0] += load(raw[0], kinds[0], at, n, base)
     for t in range(len(limits)):
         change, kind = rows[t + 1], kinds[t + 1]
         present = max(0, min(n, limits[t] - start))
         if kind == BF16:  # in one go, for speed: the bits are the same
-            halves = raw[t + 1].view(np.uint16)[start : start + present]
+            halves = raw[t + 1].view(np.uint16)[at : at + present]
             for i in range(present):
                 change[i] = as_float(np.uint32(np.uint32(halves[i]) << np.uint32(16))) - base[i]
             bad[t + 1] += special_halves(halves, np.uint16(0x7F80))
         elif present:
-            bad[t + 1] += load(raw[t + 1], kind, start, present, change)
+            bad[t + 1] += load(raw[t + 1], kind, at, present, change)
             if kind != CHANGE:
                 for i in range(present):
                     change[i] -= base[i]
@@ -99,15 +113,26 @@ def load_block(raw: Bytes, kinds: Bytes, limits: Counts, start: int, n: int, row
 
 
 @compiled
-def load_values(raw: Bytes, kinds: Bytes, limits: Counts, start: int, n: int, rows: Floats, bad: Counts) -> None:
+def load_values(
+    raw: Bytes,
+    kinds: Bytes,
+    limits: Counts,
+    where: Counts,
+    held: Counts,
+    start: int,
+    n: int,
+    rows: Floats,
+    bad: Counts,
+) -> None:
     """The same, but row `t + 1` holds the weights `theta_t`, not their changes."""
     base = rows[0]
-    bad[0] += load(raw[0], kinds[0], start, n, base)
+    at = reach(raw, kinds, limits, where, held, start, n)
+    bad[0] += load(raw[0], kinds[0], at, n, base)
     for t in range(len(limits)):
         values = rows[t + 1]
         present = max(0, min(n, limits[t] - start))
         if present:
-            bad[t + 1] += load(raw[t + 1], kinds[t + 1], start, present, values)
+            bad[t + 1] += load(raw[t + 1], kinds[t + 1], at, present, values)
         if kinds[t + 1] == CHANGE:
             for i in range(present):
                 values[i] += base[i]

@@ -13,12 +13,22 @@ _MAGNITUDE = np.uint32(0x7FFFFFFF)
 
 
 @compiled
-def magnitudes(raw: Bytes, kinds: Bytes, limits: Counts, count: int, expert: int, out: Words, bad: Counts) -> None:
+def magnitudes(
+    raw: Bytes,
+    kinds: Bytes,
+    limits: Counts,
+    where: Counts,
+    held: Counts,
+    count: int,
+    expert: int,
+    out: Words,
+    bad: Counts,
+) -> None:
     """Write `|tau_t|` of one expert, as bits, for every element of a chunk to `out[count]`."""
     rows = np.empty((len(raw), BLOCK), np.float32)
     for start in range(0, count, BLOCK):
         n = min(BLOCK, count - start)
-        load_block(raw, kinds, limits, start, n, rows, bad)
+        load_block(raw, kinds, limits, where, held, start, n, rows, bad)
         change = rows[expert + 1]
         for i in range(n):
             out[start + i] = as_bits(change[i]) & _MAGNITUDE
@@ -29,6 +39,8 @@ def count_magnitudes(
     raw: Bytes,
     kinds: Bytes,
     limits: Counts,
+    where: Counts,
+    held: Counts,
     count: int,
     low: Words,
     high: Words,
@@ -45,6 +57,8 @@ def count_magnitudes(
         raw: `[N + 1, bytes]`, the sources.
         kinds: `[N + 1]`, their element types.
         limits: `[N]`, elements that each expert has.
+        where: `[N + 1, 2]`, where the sources are; see `windows.fill`.
+        held: `[4]`, what of them the rows hold.
         count: Elements to look at.
         low: `[N]`, least magnitude that has a bin.
         high: `[N]`, largest.
@@ -58,7 +72,7 @@ def count_magnitudes(
     rows, bits = np.empty((len(raw), BLOCK), np.float32), np.empty(BLOCK, np.uint32)
     for start in range(0, count, BLOCK):
         n = min(BLOCK, count - start)
-        load_block(raw, kinds, limits, start, n, rows, bad)
+        load_block(raw, kinds, limits, where, held, start, n, rows, bad)
         for t in range(len(limits)):
             change, lower, upper, width = rows[t + 1], low[t], high[t], shift[t]
             greater = inside = np.uint32(0)
@@ -80,12 +94,14 @@ def count_magnitudes(
 
 
 @compiled
-def count_equals(raw: Bytes, kinds: Bytes, limits: Counts, count: int, cuts: Words, equals: Counts) -> None:
+def count_equals(
+    raw: Bytes, kinds: Bytes, limits: Counts, where: Counts, held: Counts, count: int, cuts: Words, equals: Counts
+) -> None:
     """Add to `equals[N]` how many magnitudes of each expert are its cut exactly."""
     rows, bad = np.empty((len(raw), BLOCK), np.float32), np.zeros(len(raw) + 1, np.int64)
     for start in range(0, count, BLOCK):
         n = min(BLOCK, count - start)
-        load_block(raw, kinds, limits, start, n, rows, bad)
+        load_block(raw, kinds, limits, where, held, start, n, rows, bad)
         for t in range(len(limits)):
             change, cut = rows[t + 1], cuts[t]
             found = np.uint32(0)
@@ -150,6 +166,8 @@ def merge_trimmed(
     raw: Bytes,
     kinds: Bytes,
     limits: Counts,
+    where: Counts,
+    held: Counts,
     count: int,
     cuts: Words,
     allowed: Counts,
@@ -165,6 +183,8 @@ def merge_trimmed(
         raw: `[N + 1, bytes]`, the sources.
         kinds: `[N + 1]`, their element types.
         limits: `[N]`, elements that each expert has.
+        where: `[N + 1, 2]`, where the sources are; see `windows.fill`.
+        held: `[4]`, what of them the rows hold.
         count: Elements to merge.
         cuts: `[N]`, least magnitude that is kept.
         allowed: `[N]`, how many of the chunk's magnitudes that equal the cut are kept; the first ones are.
@@ -178,7 +198,7 @@ def merge_trimmed(
     left = allowed.copy()
     for start in range(0, count, BLOCK):
         n = min(BLOCK, count - start)
-        load_block(raw, kinds, limits, start, n, rows, bad)
+        load_block(raw, kinds, limits, where, held, start, n, rows, bad)
         for t in range(len(limits)):
             left[t] = _trim(rows[t + 1], n, cuts[t], left[t])
         _elect(rows, n, weights, scale, merged)
@@ -190,6 +210,8 @@ def merge_dropped(
     raw: Bytes,
     kinds: Bytes,
     limits: Counts,
+    where: Counts,
+    held: Counts,
     count: int,
     first: int,
     keys: Words,
@@ -208,6 +230,8 @@ def merge_dropped(
         raw: `[N + 1, bytes]`, the sources.
         kinds: `[N + 1]`, their element types.
         limits: `[N]`, elements that each expert has.
+        where: `[N + 1, 2]`, where the sources are; see `windows.fill`.
+        held: `[4]`, what of them the rows hold.
         count: Elements to merge.
         first: Index of the chunk's first element in its tensor.
         keys: `[N, 2]`, the masks' keys.
@@ -224,7 +248,7 @@ def merge_dropped(
     base = rows[0]
     for start in range(0, count, BLOCK):
         n = min(BLOCK, count - start)
-        load_block(raw, kinds, limits, start, n, rows, bad)
+        load_block(raw, kinds, limits, where, held, start, n, rows, bad)
         for t in range(len(limits)):
             change = rows[t + 1]
             drop(change, n, keys[t, 0], keys[t, 1], first + start, threshold)

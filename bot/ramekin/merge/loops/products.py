@@ -12,7 +12,16 @@ from ramekin.merge.loops.conversion import load_block
 
 @compiled
 def multiply(
-    raw: Bytes, kinds: Bytes, limits: Counts, count: int, row: int, first: int, sums: Doubles, bad: Counts
+    raw: Bytes,
+    kinds: Bytes,
+    limits: Counts,
+    where: Counts,
+    held: Counts,
+    count: int,
+    row: int,
+    first: int,
+    sums: Doubles,
+    bad: Counts,
 ) -> None:
     """Sum the products of every two experts' changes, by block.
 
@@ -20,6 +29,8 @@ def multiply(
         raw: `[N + 1, bytes]`, the sources.
         kinds: `[N + 1]`, their element types.
         limits: `[N]`, elements that each expert has.
+        where: `[N + 1, 2]`, where the sources are; see `windows.fill`.
+        held: `[4]`, what of them the rows hold.
         count: Elements to look at.
         row: Elements of a filter.
         first: Place of the chunk's first element in its filter, a multiple of the block.
@@ -30,7 +41,7 @@ def multiply(
     start = place = 0
     while start < count:
         n = min(BLOCK, count - start, row - (first + start) % row)
-        load_block(raw, kinds, limits, start, n, rows, bad)
+        load_block(raw, kinds, limits, where, held, start, n, rows, bad)
         for t in range(len(limits)):
             for u in range(t, len(limits)):
                 one, other = rows[t + 1], rows[u + 1]

@@ -12,6 +12,8 @@ def merge_ram(
     raw: Bytes,
     kinds: Bytes,
     limits: Counts,
+    where: Counts,
+    held: Counts,
     count: int,
     epsilon: np.float32,
     coefficients: Floats,
@@ -26,6 +28,8 @@ def merge_ram(
         raw: `[N + 1, bytes]`, the sources.
         kinds: `[N + 1]`, their element types.
         limits: `[N]`, elements that each expert has.
+        where: `[N + 1, 2]`, where the sources are; see `windows.fill`.
+        held: `[4]`, what of them the rows hold.
         count: Elements to merge.
         epsilon: A change must be greater than this.
         coefficients: `[2**N]`, by pattern, bit t set where expert t changed the element.
@@ -39,7 +43,7 @@ def merge_ram(
     base = rows[0]
     for start in range(0, count, BLOCK):
         n = min(BLOCK, count - start)
-        load_block(raw, kinds, limits, start, n, rows, bad)
+        load_block(raw, kinds, limits, where, held, start, n, rows, bad)
         total[:n] = np.float32(0)
         masks[:n] = np.uint32(0)
         for t in range(len(limits)):
