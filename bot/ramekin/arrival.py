@@ -8,13 +8,15 @@ from typing import Final
 
 from ramekin.atomic import enough_disk
 from ramekin.checkpoint.header import header_length, parse_header
-from ramekin.checkpoint.tensors import Tensor
 from ramekin.download import Wanted, new_digest
 from ramekin.errors import DamagedError
 from ramekin.plan.steps import Span
 
 TensorDigests = Mapping[str, str]
 """sha256 of every tensor of a file, by the place where it begins, in decimal."""
+
+Described = tuple[str, str, tuple[int, ...], int]
+"""A tensor's name, element type, dimensions and place in its file."""
 
 _CHUNK: Final = 1 << 22
 
@@ -87,10 +89,10 @@ class Passage(Run):
     def _header_size(self) -> int:
         """Bytes of the header: as many as tell its length, until they are here."""
         size, label = self._wanted.file.size, str(self._wanted)
-        return 8 if len(self._header) < 8 else 8 + header_length(self._header[:8], size, label)
+        return 8 if len(self._header) < 8 else 8 + header_length(bytes(self._header[:8]), size, label)
 
-    def check(self, tensors: Collection[Tensor]) -> None:
-        """Hold the file that has passed against the lock, and its header against what the plan has seen.
+    def check(self, tensors: Collection[Described]) -> None:
+        """Hold the file that has passed against the lock, and its header against what the plan has seen of its tensors.
 
         Raises:
             DamagedError: It is another.
@@ -99,7 +101,7 @@ class Passage(Run):
             raise self._wanted.damaged()
         name, source = self._wanted.name, self._wanted.source.source
         header = parse_header(bytes(self._header[8:]), name, self._wanted.file.size, source=source)
-        if not set(tensors) <= set(header.tensors):
+        if not set(tensors) <= {(found.name, found.dtype, found.shape, found.start) for found in header.tensors}:
             raise DamagedError(
                 "the fetched files are not laid out as their headers said when the merge was planned",
                 "run the same command again; if it stays so, do not trust the source",

@@ -8,7 +8,7 @@ has ended nor checks what plain HTTP brings.
 import hashlib
 import io
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -34,7 +34,7 @@ class Fetched:
     """All files of all sources, on this machine and as the lock has them.
 
     Attributes:
-        files: Local path by role (`base`, `expert:NAME`) and file name.
+        files: Local path by role (`base`, `expert:NAME`) and file name; without those that were left out.
         downloaded: Bytes that had to be downloaded.
     """
 
@@ -42,8 +42,24 @@ class Fetched:
     downloaded: int
 
 
-def fetch_sources(lock: Lock, manifest: Manifest, sources: Sources, store: BlobStore, client: HubClient) -> Fetched:
+def fetch_sources(
+    lock: Lock,
+    manifest: Manifest,
+    sources: Sources,
+    store: BlobStore,
+    client: HubClient,
+    *,
+    leave: Callable[[str], bool] = lambda _: False,
+) -> Fetched:
     """Bring every pinned file of every source to this machine.
+
+    Args:
+        lock: What is pinned.
+        manifest: What the sources are called.
+        sources: Where they are.
+        store: Where downloads go.
+        client: The Hub.
+        leave: Tells by its name whether a file that would have to be downloaded is left out.
 
     Raises:
         SourceError: A file cannot be had.
@@ -59,6 +75,8 @@ def fetch_sources(lock: Lock, manifest: Manifest, sources: Sources, store: BlobS
             continue
         for name, file in source.files.items():
             path = store.find(source, name, file)
+            if path is None and leave(name):
+                continue
             if path is None:
                 missing.setdefault(file.digest, []).append(Wanted(role, source, name, file))
             else:

@@ -16,9 +16,8 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from ramekin.arrival import Passage, Run, TensorDigests, holds
+from ramekin.arrival import Described, Passage, Run, TensorDigests, holds
 from ramekin.atomic import enough_disk
-from ramekin.checkpoint.tensors import Tensor
 from ramekin.client import HubClient
 from ramekin.download import Line, Wanted, raise_all
 from ramekin.plan.layout import Shard
@@ -41,7 +40,7 @@ class Origin:
     """
 
     wanted: Wanted
-    tensors: frozenset[Tensor]
+    tensors: frozenset[Described]
     places: tuple[tuple[str, str], ...]
 
 

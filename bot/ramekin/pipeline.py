@@ -14,16 +14,19 @@ from ramekin.fetch import Fetched, fetch_sources
 from ramekin.lock.making import LockPolicy, settle_lock
 from ramekin.lock.model import Lock
 from ramekin.manifest.reading import LoadedManifest, read_manifest
-from ramekin.plan.making import MadePlan, confirm_layout, make_plan
+from ramekin.plan.disk import Room
+from ramekin.plan.making import MadePlan, make_plan
 from ramekin.plan.model import Plan
 from ramekin.plan.objections import Permissions
 from ramekin.plan.standing import Standing, look_at, unseen
 from ramekin.publish.card_only import publish_card
-from ramekin.publish.committing import Published, check_tag, merged_files, note_commit, publish, put_tag
+from ramekin.publish.committing import Published, check_tag, merged_files, note_commit, publish, put_tag, uploaded_files
+from ramekin.publish.uploads import Uploads
 from ramekin.report import REPORT_NAME, Report, read_report
 from ramekin.room import check_room, enough_to_load
 from ramekin.sources import Sources
-from ramekin.staging import clear_workplace, finished, workplace
+from ramekin.staging import clear_workplace, finished, staging_directory, workplace
+from ramekin.stock import InPlace, Shelf, gather
 from ramekin.workbench import Workbench
 
 
@@ -38,6 +41,7 @@ class Request:
         out: Where the merged directory goes; for `run` a place of ramekin's own if left out.
         pull_request: Publish as a pull request on the Hub.
         force: Merge and publish even if the Hub holds this merge already.
+        low_disk: Take as little disk as can be, though more is there.
         device: Where to compute: `auto`, `cpu` or `cuda`.
         root: Directory that local sources are relative to; the manifest's if left out.
     """
@@ -48,6 +52,7 @@ class Request:
     out: Path | None = None
     pull_request: bool = False
     force: bool = False
+    low_disk: bool = False
     device: str = "auto"
     root: Path | None = None
 
@@ -90,7 +95,8 @@ def prepare(bench: Workbench, request: Request, *, ask_target: bool = True) -> P
     sources = bench.sources(request.root or loaded.directory)
     settled = settle_lock(loaded, sources, request.lock)
     standing = look_at(bench.client, loaded.manifest) if ask_target else unseen(loaded.manifest)
-    made = make_plan(loaded, settled.lock, sources, standing, bench.store, request.allowed)
+    room = _room(bench, request, loaded.manifest.output.repo)
+    made = make_plan(loaded, settled.lock, sources, standing, bench.store, request.allowed, room=room)
     if made.fits:
         settled.write()
     return Prepared(loaded, sources, settled.lock, standing, made)
@@ -100,7 +106,7 @@ def run(bench: Workbench, request: Request) -> Outcome:
     """The main job: plan, fetch, merge, card, publish; or nothing, if the Hub holds the result already."""
     prepared = prepare(bench, request)
     prepared.check()
-    own = bench.environment.state / "runs" / prepared.plan.target.repo.replace("/", "--")
+    own = _own_place(bench, prepared.plan.target.repo)
     if prepared.plan.action == "nothing" and not request.force:
         clear_workplace(own)
         return Outcome(prepared.plan, published=_kept(bench, prepared, request.out))
@@ -114,13 +120,17 @@ def run(bench: Workbench, request: Request) -> Outcome:
 
 
 def _merge_and_publish(bench: Workbench, request: Request, prepared: Prepared, out: Path) -> Outcome:
-    report = merge_prepared(bench, prepared, out, device=request.device, replace=request.force or request.out is None)
+    shelf = _shelf(bench, request, prepared)
+    replace = request.force or request.out is None
+    report = merge_prepared(bench, prepared, out, device=request.device, replace=replace, shelf=shelf)
     started = time.monotonic()
+    uploaded = uploaded_files(out, report, shelf.has)
     published = publish(
         bench.writer,
         prepared.loaded.manifest,
         prepared.standing,
-        merged_files(out, report),
+        merged_files(out, report, uploaded),
+        uploaded=uploaded,
         pull_request=request.pull_request,
         tag=prepared.loaded.manifest.output.tag,
     )
@@ -130,29 +140,53 @@ def _merge_and_publish(bench: Workbench, request: Request, prepared: Prepared, o
 
 
 def merge_prepared(
-    bench: Workbench, prepared: Prepared, out: Path, *, device: str = "auto", replace: bool = False
+    bench: Workbench,
+    prepared: Prepared,
+    out: Path,
+    *,
+    device: str = "auto",
+    replace: bool = False,
+    shelf: Shelf | None = None,
 ) -> Report:
-    """Fetch and merge into a directory, which appears complete or not at all."""
+    """Fetch and merge into a directory, which appears complete or not at all, but for what the shelf takes over."""
+    shelf = shelf or InPlace()
     layout = prepared.made.mergeable()
-    if report := finished(out, prepared.lock.key, replace=replace):
+    if report := finished(out, prepared.lock.key, replace=replace, elsewhere=shelf.has):
         return report
-    if cost := prepared.plan.cost:
-        needs = [(bench.environment.state, cost.download_bytes), (out.parent, cost.write_bytes)]
-        check_room(needs, cost.memory_bytes)
+    if (cost := prepared.plan.cost) and cost.disk:
+        check_room(prepared.made.room.shortages(cost.disk.chosen), cost.memory_bytes)
     with enough_to_load():
         from ramekin.merge.merging import MergeJob, merge_into
     started = time.monotonic()
-    fetched = fetch(bench, prepared)
+    stock = gather(bench, prepared, shelf)
     seconds = time.monotonic() - started
-    confirm_layout(layout, prepared.loaded.manifest, prepared.lock, fetched.files)
     notes = tuple(f"{note.place}: {note.subject}: {note.what}" for note in prepared.plan.notes)
     job = MergeJob(prepared.loaded, prepared.lock, layout, notes, bench.environment.endpoint, device)
-    return merge_into(out, job, fetched, bench.terminal, seconds=seconds, replace=replace)
+    return merge_into(out, job, stock, bench.terminal, seconds=seconds, replace=replace)
 
 
 def fetch(bench: Workbench, prepared: Prepared) -> Fetched:
     """Every pinned file on this machine, checked."""
     return fetch_sources(prepared.lock, prepared.loaded.manifest, prepared.sources, bench.store, bench.client)
+
+
+def _own_place(bench: Workbench, repo: str) -> Path:
+    """Where a merge is made that nobody asked to keep."""
+    return bench.environment.state / "runs" / repo.replace("/", "--")
+
+
+def _room(bench: Workbench, request: Request, repo: str) -> Room:
+    out = request.out or _own_place(bench, repo) / "merge"
+    stays = request.out is not None
+    return Room(bench.environment.state, out, staging_directory(out), output_stays=stays, low_disk=request.low_disk)
+
+
+def _shelf(bench: Workbench, request: Request, prepared: Prepared) -> Shelf:
+    """Where finished files go before they are published together: to the Hub, unless a directory is to have them."""
+    if request.out:
+        return InPlace()
+    private = prepared.loaded.manifest.output.private
+    return Uploads(bench.writer, prepared.standing, private=private, pull_request=request.pull_request)
 
 
 def _check_access(bench: Workbench, prepared: Prepared, *, pull_request: bool) -> None:

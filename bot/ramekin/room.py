@@ -4,42 +4,29 @@ import os
 import resource
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from ramekin.errors import Problem, ResourceError
 
-_SPARE: Final = 64 << 20
+SPARE: Final = 64 << 20
 """Bytes of disk that are left alone."""
 _CGROUP: Final = Path("/sys/fs/cgroup")
 
 
-def check_room(needs: Iterable[tuple[Path, int]], memory: int) -> None:
+def check_room(short: Iterable["Shortage"], memory: int) -> None:
     """Find out before anything is written whether there is room.
 
     Args:
-        needs: Directories with the bytes that will be written below them.
+        short: The disks that are too small.
         memory: Bytes of memory that are needed.
 
     Raises:
         ResourceError: There is not; every shortage is named.
     """
-    problems = []
-    by_device: dict[int, tuple[Path, int]] = {}
-    for directory, size in needs:
-        place = existing(directory)
-        device = place.stat().st_dev
-        by_device[device] = (place, by_device.get(device, (place, 0))[1] + size)
-    for place, size in by_device.values():
-        free = shutil.disk_usage(place).free
-        if size and size + _SPARE > free:
-            problems.append(
-                Problem(
-                    f"{place}: {size / 1e9:.2f} GB of disk are needed, {free / 1e9:.2f} GB are free",
-                    "free some space, or choose another disk with --out or HF_HOME",
-                )
-            )
+    problems = [disk.problem for disk in short]
     available = memory_available()
     if available is not None and memory > available:
         problems.append(
@@ -50,6 +37,65 @@ def check_room(needs: Iterable[tuple[Path, int]], memory: int) -> None:
         )
     if problems:
         raise ResourceError(problems=problems)
+
+
+def check_disk(directory: Path, needed: int, free: int) -> None:
+    """Find out whether there is room, where it is known how much of it there is.
+
+    Raises:
+        ResourceError: There is not.
+    """
+    if needed > free:
+        raise ResourceError(problems=[Shortage(directory, needed, free).problem])
+
+
+@dataclass(frozen=True)
+class Shortage:
+    """A disk that is too small: what is needed on it and what is free, in bytes."""
+
+    place: Path
+    needed: int
+    free: int
+
+    @property
+    def problem(self) -> Problem:
+        """What is to be said of it."""
+        return Problem(
+            f"{self.place}: {self.needed / 1e9:.2f} GB of disk are needed, {self.free / 1e9:.2f} GB are free",
+            "free some space, or choose another disk with --out or HF_HOME",
+        )
+
+
+def shortages(needs: Iterable[tuple[Path, int]], *, reusable: int = 0) -> list[Shortage]:
+    """The disks on which there is too little room.
+
+    Args:
+        needs: Directories with the bytes that will be written below them.
+        reusable: Bytes that an interrupted run has written below the last of them, and that count as free.
+    """
+    by_device: dict[int, tuple[Path, int, int]] = {}
+    needs = tuple(needs)
+    for number, (directory, size) in enumerate(needs, 1):
+        place = existing(directory)
+        device = place.stat().st_dev
+        _, before, ours = by_device.get(device, (place, 0, 0))
+        by_device[device] = (place, before + size, ours + (reusable if number == len(needs) else 0))
+    found = [Shortage(place, size, free_disk(place) + ours) for place, size, ours in by_device.values()]
+    return [short for short in found if short.needed and short.needed + SPARE > short.free]
+
+
+def free_disk(directory: Path) -> int:
+    """Bytes that are free on the disk that a directory is on, or would be."""
+    return shutil.disk_usage(existing(directory)).free
+
+
+def allocated(directory: Path) -> int:
+    """Bytes of disk that the files below a directory take; 0 where it does not exist."""
+    found = 0
+    for path in directory.rglob("*"):
+        with suppress(OSError):  # it has just gone
+            found += path.lstat().st_blocks * 512 if path.is_file() else 0
+    return found
 
 
 @contextmanager

@@ -9,17 +9,18 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
 from ramekin.atomic import enough_disk, is_at, sync_directory, write_atomically
-from ramekin.errors import DamagedError, PublishError, RamekinError, UsageError
-from ramekin.report import REPORT_NAME, Report, read_report
+from ramekin.errors import DamagedError, PublishError, RamekinError, SourceError, UsageError
+from ramekin.report import REPORT_NAME, FileRecord, Report, read_report
 from ramekin.room import existing
 from ramekin.text import printable
 
 _JOURNAL: Final = "journal.json"
+_PARTS: Final = ".sources"
 _LONGEST_SUFFIX: Final = len("..discarded")
 
 
@@ -29,13 +30,15 @@ class Staging:
     Attributes:
         directory: Where to write.
         journal: What is finished so far; changed by `save` only.
+        parts: Where low-disk mode has what it needs of the sources; it goes with the end of the work.
     """
 
     def __init__(self, out: Path, key: str) -> None:
         self._out = out
         self._key = key
-        self.directory = out.with_name(f".{out.name}.partial")
+        self.directory = staging_directory(out)
         self.journal: dict[str, Any] = {}
+        self.parts = self.directory / _PARTS
 
     def save(self, **entries: Any) -> None:
         """Add entries to the journal, durably."""
@@ -44,6 +47,7 @@ class Staging:
 
     def finish(self, *, replace: bool = False) -> None:
         """Put the directory in its place."""
+        self.clear_parts()
         (self.directory / _JOURNAL).unlink(missing_ok=True)
         with enough_disk(self._out.parent):
             for path in (p for p in self.directory.rglob("*") if p.is_dir()):
@@ -55,6 +59,10 @@ class Staging:
                 self._out.rmdir()  # it was found empty
             self.directory.rename(self._out)
             sync_directory(self._out.parent)
+
+    def clear_parts(self) -> None:
+        """Remove what low-disk mode has left of the sources."""
+        shutil.rmtree(self.parts, ignore_errors=True)
 
     def abandon(self) -> None:
         """Leave nothing: another process was faster."""
@@ -71,6 +79,11 @@ class Staging:
             return
         for path in self.directory.iterdir():
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+
+
+def staging_directory(out: Path) -> Path:
+    """Where a directory is written until it is complete."""
+    return out.with_name(f".{out.name}.partial")
 
 
 def discard(directory: Path) -> None:
@@ -146,7 +159,8 @@ def _alone(directory: Path) -> Iterator[bool]:
 def staged(out: Path, key: str) -> Iterator[Staging]:
     """Open the staging directory of `out`, one process at a time.
 
-    An interruption leaves it for the next run to go on; an error, such as a full disk, leaves nothing behind.
+    An interruption leaves it for the next run to go on, and so does a Hub that cannot be reached; any other error, such
+    as a full disk, leaves nothing behind.
 
     Raises:
         UsageError: Another process is writing the same directory.
@@ -161,13 +175,23 @@ def staged(out: Path, key: str) -> Iterator[Staging]:
         staging.take_up()
         try:
             yield staging
+        except (SourceError, PublishError):
+            raise  # the network, which low-disk mode needs to the end: what is done need not be done again
         except (RamekinError, OSError):
             shutil.rmtree(staging.directory, ignore_errors=True)
             raise
 
 
-def finished(out: Path, key: str, *, replace: bool = False) -> Report | None:
+def finished(
+    out: Path, key: str, *, replace: bool = False, elsewhere: Callable[[FileRecord], bool] = lambda _: False
+) -> Report | None:
     """The report of `out` if it holds this merge already, None if it is free.
+
+    Args:
+        out: The directory.
+        key: The merge's key.
+        replace: Whether another merge there may be replaced.
+        elsewhere: Tells whether a file that is not there need not be: low-disk mode uploads before it commits.
 
     Raises:
         UsageError: Something else is there, or nothing can be.
@@ -180,7 +204,8 @@ def finished(out: Path, key: str, *, replace: bool = False) -> Report | None:
             report = read_report(out)
         except DamagedError:
             report = None
-        if report and report.key == key and all((out / name).is_file() for name in report.output.files):
+        files = report.output.files.items() if report and report.key == key else ()
+        if report and files and all((out / name).is_file() or elsewhere(record) for name, record in files):
             return report
         if replace:
             return None

@@ -52,6 +52,7 @@ class Terminal:
         self._color = color and self._err.isatty()
         self._secrets: tuple[str, ...] = ()
         self._answered = False
+        self._bars: RichProgress | None = None
 
     def hide(self, secrets: Iterable[str]) -> None:
         """Never show these values."""
@@ -85,10 +86,17 @@ class Terminal:
         else:
             with self._rich() as progress:
                 task = progress.add_task(harmless(self._clean(label)).replace("[", r"\["), total=total)
-                yield _Moving(progress, task)
+                try:
+                    yield _Moving(progress, task)
+                finally:
+                    progress.remove_task(task)
 
     @contextmanager
     def _rich(self) -> Iterator["RichProgress"]:
+        """Where bars are; one within another is a line below it."""
+        if self._bars:
+            yield self._bars
+            return
         from rich.console import Console
         from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
         from rich.progress import TransferSpeedColumn as SpeedColumn
@@ -102,7 +110,11 @@ class Terminal:
             TimeRemainingColumn(),
         )
         with Progress(*columns, console=console, transient=True) as progress:
-            yield progress
+            self._bars = progress
+            try:
+                yield progress
+            finally:
+                self._bars = None
 
     # Errors
 

@@ -142,7 +142,7 @@ def _remerge(bench: Workbench, directory: Path, report: Report) -> dict[str, str
     with tempfile.TemporaryDirectory(prefix="ramekin-remerge-", dir=_roomy(bench)) as temporary:
         work = Path(temporary)
         out = work / "merged"
-        request = Request(directory / _MANIFEST, LockPolicy(locked=True, write=False), root=Path.cwd())
+        request = Request(directory / _MANIFEST, LockPolicy(locked=True, write=False), out=out, root=Path.cwd())
         again = merge_prepared(bench, prepare(bench, request, ask_target=False), out).output.files
         derived = [name for name in again if not name.startswith("ramekin/")]
         before = report.output.files

@@ -2,6 +2,7 @@
 
 from ramekin.checkpoint.findings import Finding
 from ramekin.plan.cost import PlannedCost
+from ramekin.plan.disk import ModeCost, PlannedDisk
 from ramekin.plan.model import (
     Change,
     Plan,
@@ -63,6 +64,16 @@ READY = Plan(
         download_bytes=30_485_426_240, download_files=8, at_hand_bytes=30_485_426_240, read_bytes=121_849_864_192,
         write_bytes=15_242_713_120, disk_bytes=45_728_139_360, memory_bytes=402_653_184, seconds=763,
         assumptions=_ASSUMPTIONS,
+        disk=PlannedDisk(
+            mode="normal", reason="there is room for everything", free_bytes=120_000_000_000,
+            normal=ModeCost(
+                disk_bytes=45_728_139_360, home_bytes=30_485_426_240, download_bytes=30_485_426_240
+            ),
+            low_disk=ModeCost(
+                disk_bytes=12_104_200_000, home_bytes=22_800_000, download_bytes=60_947_500_000,
+                repeated_bytes=30_462_073_760,
+            ),
+        ),
     ),
     changes=(
         Change(

@@ -9,6 +9,7 @@ from ramekin.cli.options import (
     command_options,
     device_option,
     locked_option,
+    low_disk_option,
     manifest_argument,
     out_option,
     pr_option,
@@ -37,14 +38,16 @@ def stats(bench: Workbench, manifest: Path, *, locked: bool, device: str) -> Non
 @manifest_argument
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Directory to write to.")
 @locked_option
+@low_disk_option
 @device_option
 @command_options
-def merge(bench: Workbench, manifest: Path, out: Path, *, locked: bool, device: str) -> None:
+def merge(bench: Workbench, manifest: Path, out: Path, *, locked: bool, low_disk: bool, device: str) -> None:
     """Merge MANIFEST into a directory, with card and report. The Hub is only read."""
     from ramekin.lock.making import LockPolicy
     from ramekin.pipeline import Request, merge_prepared, prepare
 
-    request = Request(manifest, LockPolicy(locked=locked, write=not bench.environment.ci), device=device)
+    policy = LockPolicy(locked=locked, write=not bench.environment.ci)
+    request = Request(manifest, policy, out=out, low_disk=low_disk, device=device)
     prepared = prepare(bench, request, ask_target=False)
     report = merge_prepared(bench, prepared, out, device=device)
     size = sum(record.size for record in report.output.files.values())
@@ -61,6 +64,7 @@ def merge(bench: Workbench, manifest: Path, out: Path, *, locked: bool, device: 
 @pr_option
 @adopt_option
 @private_option
+@low_disk_option
 @device_option
 @click.option("--force", is_flag=True, help="Merge and publish even if the Hub holds this merge already.")
 @click.option("--dry-run", is_flag=True, help="Stop after the plan.")
@@ -81,6 +85,7 @@ def run(bench: Workbench, manifest: Path, *, dry_run: bool, locked: bool, **opti
         out=out if isinstance(out, Path) else None,
         pull_request=bool(options["pr"]),
         force=bool(options["force"]),
+        low_disk=bool(options["low_disk"]),
         device=str(options["device"]),
     )
     if dry_run:

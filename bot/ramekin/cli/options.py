@@ -19,6 +19,9 @@ adopt_option = click.option("--adopt", is_flag=True, help="Write to a repository
 private_option = click.option(
     "--allow-private-sources", is_flag=True, help="Allow a public repository to show weights of private sources."
 )
+low_disk_option = click.option(
+    "--low-disk", is_flag=True, help="Fetch, merge, upload and delete as it goes, though there is room for everything."
+)
 device_option = click.option(
     "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True, help="Where to compute."
 )

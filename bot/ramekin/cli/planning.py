@@ -5,7 +5,14 @@ from typing import Literal
 
 import click
 
-from ramekin.cli.options import adopt_option, command_options, locked_option, manifest_argument, private_option
+from ramekin.cli.options import (
+    adopt_option,
+    command_options,
+    locked_option,
+    low_disk_option,
+    manifest_argument,
+    private_option,
+)
 from ramekin.workbench import Workbench
 
 
@@ -15,6 +22,7 @@ from ramekin.workbench import Workbench
 @locked_option
 @adopt_option
 @private_option
+@low_disk_option
 @command_options
 def plan(
     bench: Workbench,
@@ -24,6 +32,7 @@ def plan(
     locked: bool,
     adopt: bool,
     allow_private_sources: bool,
+    low_disk: bool,
 ) -> None:
     """Tell from headers alone what a run of MANIFEST would do, and what it would cost."""
     from ramekin.lock.making import LockPolicy
@@ -35,6 +44,7 @@ def plan(
         manifest,
         LockPolicy(locked=locked, write=not bench.environment.ci),
         Permissions(adopt=adopt, private_sources=allow_private_sources),
+        low_disk=low_disk,
     )
     prepared = prepare(bench, request)
     if form == "json":

@@ -3,6 +3,7 @@
 import resource
 import shutil
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -12,11 +13,9 @@ from ramekin.atomic import enough_disk, write_atomically
 from ramekin.card.writing import write_card
 from ramekin.checkpoint.selection import files_to_copy
 from ramekin.digests import sha256_of
-from ramekin.fetch import Fetched
 from ramekin.lock.model import Lock, PinnedSource
 from ramekin.manifest.reading import LoadedManifest
 from ramekin.merge.engine import Means, MergedWeights, Probe, WrittenFile, merge_weights
-from ramekin.merge.files import AtHand
 from ramekin.merge.resources import Resources
 from ramekin.plan.layout import Layout
 from ramekin.progress import Progress
@@ -32,6 +31,7 @@ from ramekin.report import (
     report_overlap,
 )
 from ramekin.staging import Staging, finished, staged
+from ramekin.stock import Stock
 
 MANIFEST_COPY: Final = "ramekin/merge.yaml"
 LOCK_COPY: Final = "ramekin/merge.lock"
@@ -64,14 +64,14 @@ class MergeJob:
 
 
 def merge_into(
-    out: Path, job: MergeJob, fetched: Fetched, progress: Progress, *, seconds: float = 0.0, replace: bool = False
+    out: Path, job: MergeJob, stock: Stock, progress: Progress, *, seconds: float = 0.0, replace: bool = False
 ) -> Report:
     """Merge into a directory, going on where an interrupted run of the same merge stopped.
 
     Args:
         out: The directory; absent, empty, or holding this very merge already.
         job: What to merge.
-        fetched: Every file of every source.
+        stock: Where the sources come from, and finished files go.
         progress: Where progress shows.
         seconds: How long fetching took, for the report.
         replace: Replace another merge that is there.
@@ -81,15 +81,15 @@ def merge_into(
         DamagedError: A source holds NaN or infinity, or is truncated.
         ResourceError: The disk is full.
     """
-    if report := finished(out, job.lock.key, replace=replace):
+    if report := finished(out, job.lock.key, replace=replace, elsewhere=stock.has):
         return report
     with staged(out, job.lock.key) as staging:
-        if report := finished(out, job.lock.key, replace=replace):
+        if report := finished(out, job.lock.key, replace=replace, elsewhere=stock.has):
             staging.abandon()
             return report
         started = time.monotonic()
-        merged = _merge_weights(job, fetched, staging, progress)
-        records = merged.files | _copy_the_rest(job, fetched, staging.directory)
+        merged = _merge_weights(job, stock, staging, progress)
+        records = merged.files | _copy_the_rest(job, stock.files["base"], staging.directory)
         cost = Cost(
             seconds=Seconds(fetch=round(seconds, 3), merge=round(time.monotonic() - started, 3)),
             bytes_read=merged.bytes_read,
@@ -104,35 +104,40 @@ def merge_into(
     return report
 
 
-def _merge_weights(job: MergeJob, fetched: Fetched, staging: Staging, progress: Progress) -> MergedWeights:
-    """The weights, with everything that is finished noted in the journal."""
-    shards = staging.journal.get("shards", {})
+def _merge_weights(job: MergeJob, stock: Stock, staging: Staging, progress: Progress) -> MergedWeights:
+    """The weights, with everything that is finished noted in the journal before it goes where it belongs."""
     probe = staging.journal.get("probe")
+    written = {n: WrittenFile.model_validate(record) for n, record in staging.journal.get("shards", {}).items()}
+    done = {name: file for name, file in written.items() if stock.present(staging.directory / name, file)}
+
+    def on_shard(name: str, file: WrittenFile) -> None:
+        staging.save(shards=staging.journal.get("shards", {}) | {name: file.model_dump(mode="json")})
+        stock.take(staging.directory / name, file)
+
     return merge_weights(
         job.layout,
-        AtHand(fetched.files),
+        stock.supply(staging, done, counted=probe is not None),
         job.loaded.manifest.method,
         staging.directory,
-        done={name: WrittenFile.model_validate(record) for name, record in shards.items()},
+        done=done,
+        present=lambda path, file: path.name in done,
         statistics=Probe.model_validate(probe) if probe else None,
         on_probe=lambda found: staging.save(probe=found.model_dump(mode="json")),
-        on_shard=lambda name, file: staging.save(
-            shards=staging.journal.get("shards", {}) | {name: file.model_dump(mode="json")}
-        ),
+        on_shard=on_shard,
         means=Means(job.resources, progress),
     )
 
 
-def _copy_the_rest(job: MergeJob, fetched: Fetched, directory: Path) -> dict[str, FileRecord]:
+def _copy_the_rest(job: MergeJob, base: Mapping[str, Path], directory: Path) -> dict[str, FileRecord]:
     """The base's config, tokenizer and chat template, byte for byte, and the manifest and lock that were used."""
-    base = fetched.files["base"]
+    copied = files_to_copy(job.lock.base.files)
     with enough_disk(directory):
-        for name in files_to_copy(base):
+        for name in copied:
             (directory / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(base[name], directory / name)
     write_atomically(directory / MANIFEST_COPY, job.loaded.text.encode())
     write_atomically(directory / LOCK_COPY, job.lock.to_json().encode())
-    names = sorted([*files_to_copy(base), MANIFEST_COPY, LOCK_COPY])
+    names = sorted([*copied, MANIFEST_COPY, LOCK_COPY])
     return {n: FileRecord(size=(directory / n).stat().st_size, sha256=sha256_of(directory / n)) for n in names}
 
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from ramekin.lock.model import PinnedFile
 from ramekin.merge.resources import Resources, memory_needed
+from ramekin.plan.disk import PlannedDisk
 from ramekin.plan.layout import Layout
 
 DOWNLOAD_RATE: Final = 100e6
@@ -34,6 +35,7 @@ class PlannedCost(BaseModel):
         memory_bytes: Memory that is needed, whatever the size of the model.
         seconds: Estimated time of everything, publishing included.
         assumptions: What the estimate takes for granted.
+        disk: In which of two modes a run would go about it, and why; the bytes above are of that mode.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -47,10 +49,17 @@ class PlannedCost(BaseModel):
     memory_bytes: int
     seconds: int
     assumptions: str = ASSUMPTIONS
+    disk: PlannedDisk | None = None
 
 
 def estimate_cost(
-    pinned: Iterable[Mapping[str, PinnedFile]], at_hand: Iterable[str], layout: Layout, reads: int, copied: int = 0
+    pinned: Iterable[Mapping[str, PinnedFile]],
+    at_hand: Iterable[str],
+    layout: Layout,
+    reads: int,
+    copied: int = 0,
+    *,
+    disk: PlannedDisk | None = None,
 ) -> PlannedCost:
     """Estimate what a merge will take.
 
@@ -60,22 +69,25 @@ def estimate_cost(
         layout: The merged checkpoint.
         reads: How often the method reads each tensor, all passes and looks together.
         copied: Bytes of the base's files that the output takes over.
+        disk: The mode; the normal one if None.
     """
     present = frozenset(at_hand)
     # A file that two sources share, such as a tokenizer, is downloaded once.
     files = {file.digest: file.size for source in pinned for file in source.values()}
     missing = [size for digest, size in files.items() if digest not in present]
-    download = sum(missing)
+    at_hand_bytes = sum(files.values()) - sum(missing)
+    download = disk.chosen.download_bytes if disk else sum(missing)
     read = reads * layout.input_bytes
     write = layout.total_size + copied
     seconds = download / DOWNLOAD_RATE + read / READ_RATE + write / WRITE_RATE + write / UPLOAD_RATE
     return PlannedCost(
         download_bytes=download,
         download_files=len(missing),
-        at_hand_bytes=sum(files.values()) - download,
+        at_hand_bytes=at_hand_bytes,
         read_bytes=read,
         write_bytes=write,
-        disk_bytes=download + write,
+        disk_bytes=disk.chosen.disk_bytes if disk else download + write,
         memory_bytes=memory_needed(len(layout.experts), Resources()),
         seconds=math.ceil(seconds),
+        disk=disk,
     )

@@ -14,6 +14,7 @@ from ramekin.plan.adapters import describe_adapter, foreign_copies
 from ramekin.plan.compatibility import compare_checkpoints
 from ramekin.plan.cost import PlannedCost, estimate_cost
 from ramekin.plan.difference import changes_between
+from ramekin.plan.disk import Room, choose_mode
 from ramekin.plan.laying import lay_out
 from ramekin.plan.layout import Layout
 from ramekin.plan.model import Action, Plan, PlannedLayout, PlannedLicence, PlannedMethod, PlannedSource
@@ -32,11 +33,13 @@ class MadePlan:
         plan: What is shown and hashed.
         layout: The files to write; None where the checkpoints do not fit.
         objections: Why it may not be published.
+        room: Where it would write.
     """
 
     plan: Plan
     layout: Layout | None
     objections: tuple[Problem, ...]
+    room: Room
 
     @property
     def fits(self) -> bool:
@@ -59,7 +62,14 @@ class MadePlan:
 
 
 def make_plan(
-    loaded: LoadedManifest, lock: Lock, sources: Sources, standing: Standing, store: BlobStore, allowed: Permissions
+    loaded: LoadedManifest,
+    lock: Lock,
+    sources: Sources,
+    standing: Standing,
+    store: BlobStore,
+    allowed: Permissions,
+    *,
+    room: Room,
 ) -> MadePlan:
     """Tell what a run would do, from metadata and headers alone.
 
@@ -78,6 +88,7 @@ def make_plan(
     licence = inherited(manifest, lock)
     against = objections(manifest, lock, standing, licence, allowed)
     action, reason = _action(manifest, lock, standing, fits=fit and not licence.problems, against=against)
+    cost = _cost(manifest, lock, layout, store, room) if layout else None
     plan = Plan(
         schema_version=1,
         manifest=str(loaded.path),
@@ -92,21 +103,34 @@ def make_plan(
             licence=licence.license, notices=licence.notices, problems=tuple(p.what for p in licence.problems)
         ),
         layout=PlannedLayout.of(layout) if layout else None,
-        cost=_cost(manifest, lock, layout, store) if layout else None,
+        cost=cost,
         changes=changes_between(standing.report, lock, manifest),
     )
-    return MadePlan(plan, layout, against)
+    return MadePlan(plan, layout, against, room)
 
 
-def confirm_layout(layout: Layout, manifest: Manifest, lock: Lock, files: Mapping[str, Mapping[str, Path]]) -> None:
+def confirm_layout(
+    layout: Layout,
+    manifest: Manifest,
+    lock: Lock,
+    files: Mapping[str, Mapping[str, Path]],
+    elsewhere: Mapping[str, ReadRange],
+) -> None:
     """Hold the files that were fetched, and whose digests were checked, against the headers that the plan has seen.
+
+    Args:
+        layout: What the plan has laid out.
+        manifest: What is merged.
+        lock: What is pinned.
+        files: Local paths by role and name.
+        elsewhere: Reads those that were not fetched, by role; they are looked at when they come.
 
     Raises:
         DamagedError: They say something else: whoever answered then told two stories.
         IncompatibleError: An adapter was trained on other weights than the base's, of which it holds a copy.
     """
     facts = {}
-    readers = {role: _file_reader(files[role]) for role in lock.sources}
+    readers = {role: _file_reader(files[role], elsewhere[role]) for role in lock.sources}
     for role, pinned in lock.sources.items():
         facts[role] = read_checkpoint(readers[role], pinned.files, role=role, source=pinned.source)
     base = facts.pop("base")
@@ -120,8 +144,10 @@ def confirm_layout(layout: Layout, manifest: Manifest, lock: Lock, files: Mappin
         )
 
 
-def _file_reader(files: Mapping[str, Path]) -> ReadRange:
+def _file_reader(files: Mapping[str, Path], elsewhere: ReadRange) -> ReadRange:
     def read(file: str, start: int, stop: int) -> bytes:
+        if file not in files:
+            return elsewhere(file, start, stop)
         with files[file].open("rb") as stream:
             stream.seek(start)
             return stream.read(max(0, stop - start))
@@ -181,9 +207,10 @@ def _planned_sources(lock: Lock, facts: Mapping[str, CheckpointFacts]) -> tuple[
     )
 
 
-def _cost(manifest: Manifest, lock: Lock, layout: Layout, store: BlobStore) -> PlannedCost:
+def _cost(manifest: Manifest, lock: Lock, layout: Layout, store: BlobStore, room: Room) -> PlannedCost:
     missing = store.missing(lock)
     at_hand = {f.digest for s in lock.sources.values() for f in s.files.values()} - missing.keys()
     copied = sum(lock.base.files[name].size for name in files_to_copy(lock.base.files))
-    pinned = [source.files for source in lock.sources.values()]
-    return estimate_cost(pinned, at_hand, layout, manifest.method.reads, copied)
+    pinned = {role: source.files for role, source in lock.sources.items()}
+    disk = choose_mode(room, layout, pinned, missing, passes=manifest.method.passes, copied=copied)
+    return estimate_cost(pinned.values(), at_hand, layout, manifest.method.reads, copied, disk=disk)

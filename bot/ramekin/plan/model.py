@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, computed_field
 
 from ramekin.checkpoint.findings import Finding
 from ramekin.plan.cost import PlannedCost
+from ramekin.plan.disk import Mode
 from ramekin.plan.layout import Layout
 
 Action = Literal["publish", "card", "nothing", "refuse"]
@@ -195,6 +196,11 @@ class Plan(_Part):
         ]
         text = json.dumps(facts, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+    @property
+    def mode(self) -> Mode:
+        """In which of two modes a run would go about it."""
+        return self.cost.disk.mode if self.cost and self.cost.disk else "normal"
 
     @property
     def errors(self) -> tuple[Finding, ...]:

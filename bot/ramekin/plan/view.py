@@ -7,6 +7,7 @@ from typing import Final
 from ramekin.checkpoint.findings import Finding
 from ramekin.checkpoint.tensors import FLOATING
 from ramekin.methods.base import Value, show_value
+from ramekin.plan.disk import PlannedDisk
 from ramekin.plan.model import Plan
 from ramekin.plan.quantities import count, duration, plural, size
 
@@ -91,10 +92,24 @@ def cost_texts(plan: Plan) -> tuple[tuple[str, str], ...]:
         f"{size(cost.download_bytes)} in {plural(cost.download_files, 'file')}" if cost.download_files else "none"
     )
     return (
+        *((("Mode", _mode_text(cost.disk)),) if cost.disk else ()),
         ("Download", download + at_hand),
         ("Read, write", f"{size(cost.read_bytes)}, {size(cost.write_bytes)}"),
         ("Disk, memory", f"{size(cost.disk_bytes)} free disk, {size(cost.memory_bytes)} of memory"),
         ("Time", f"about {duration(cost.seconds)} ({cost.assumptions})"),
+    )
+
+
+def _mode_text(disk: PlannedDisk) -> str:
+    """The mode, why, and what the other one would take."""
+    names = {"normal": "normal mode", "low-disk": "low-disk mode"}
+    other, cost = ("low-disk", disk.low_disk) if disk.mode == "normal" else ("normal", disk.normal)
+    taken = disk.chosen
+    again = f", {size(taken.repeated_bytes)} of them a second time" if taken.repeated_bytes else ""
+    return (
+        f"{disk.mode}, because {disk.reason}: at most {size(taken.disk_bytes)} of disk, "
+        f"{size(taken.download_bytes)} to download{again} "
+        f"({names[other]}: {size(cost.disk_bytes)}, {size(cost.download_bytes)})"
     )
 
 

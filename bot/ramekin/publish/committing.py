@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from ramekin.errors import DamagedError, PublishError, SourceError
 from ramekin.manifest.model import Manifest
 from ramekin.plan.standing import Standing, look_at
 from ramekin.publish.writer import Change, HubWriter, StaleParentError
-from ramekin.report import REPORT_NAME, Report
+from ramekin.report import REPORT_NAME, FileRecord, Report
 from ramekin.text import printable
 
 _TRIES: Final = 3
@@ -45,6 +45,7 @@ def publish(
     standing: Standing,
     files: Mapping[str, Path],
     *,
+    uploaded: Mapping[str, FileRecord] | None = None,
     pull_request: bool = False,
     tag: str | None = None,
 ) -> Published:
@@ -55,6 +56,7 @@ def publish(
         manifest: What is published, and where to.
         standing: The repository as the plan saw it.
         files: What to write, by path in the repository; the report is among them.
+        uploaded: What to write beside them, and the Hub has already.
         pull_request: Open a pull request instead of committing to the branch.
         tag: Tag to put on the commit.
 
@@ -65,7 +67,7 @@ def publish(
     report = Report.model_validate_json(files[REPORT_NAME].read_bytes())
     with _publishing():
         standing = _made_ready(client, manifest, standing)
-        change = _change(report, standing, files)
+        change = _change(report, standing, files, uploaded or {})
         if pull_request and (waiting := client.open_pull_requests(standing.target.repo, change.message)):
             return Published(standing.target.repo, None, waiting[0], fresh=False)
         published = _commit(client, manifest, standing, change, pull_request=pull_request)
@@ -99,7 +101,9 @@ def _made_ready(client: HubWriter, manifest: Manifest, standing: Standing) -> St
     return created
 
 
-def _change(report: Report, standing: Standing, files: Mapping[str, Path]) -> Change:
+def _change(
+    report: Report, standing: Standing, files: Mapping[str, Path], uploaded: Mapping[str, FileRecord]
+) -> Change:
     """Everything that the commit does. Files of the previous merge that this one lacks go, and so do other weights."""
     previous = set(standing.report.output.files) if standing.report else set()
     previous |= {name for name in standing.files if _WEIGHTS.fullmatch(name)}
@@ -114,6 +118,7 @@ def _change(report: Report, standing: Standing, files: Mapping[str, Path]) -> Ch
         message=f"{report.method.name} merge {report.key}",
         description=f"Merged and published by ramekin {report.ramekin} from\n\n{sources}",
         sha256={name: record.sha256 for name, record in report.output.files.items()},
+        uploaded=uploaded,
     )
 
 
@@ -189,19 +194,29 @@ def check_tag(client: HubWriter, standing: Standing, tag: str | None) -> None:
         )
 
 
-def merged_files(directory: Path, report: Report) -> dict[str, Path]:
-    """What of a merged directory is published, by path in the repository.
+def merged_files(directory: Path, report: Report, uploaded: Collection[str] = ()) -> dict[str, Path]:
+    """What of a merged directory is published, by path in the repository; but for what was uploaded already.
 
     Raises:
         DamagedError: A file is missing or has another size than the report says.
     """
-    for name, record in report.output.files.items():
+    here = {name: record for name, record in report.output.files.items() if name not in uploaded}
+    for name, record in here.items():
         path = directory / name
         if not path.is_file() or path.stat().st_size != record.size:
             raise DamagedError(f"{path}: is not as the report has it", "merge again into an empty directory")
     plots = sorted((directory / "ramekin" / "plots").glob("*.svg"))
-    names = [*report.output.files, "README.md", REPORT_NAME, *(str(p.relative_to(directory)) for p in plots)]
+    names = [*here, "README.md", REPORT_NAME, *(str(p.relative_to(directory)) for p in plots)]
     return {name: directory / name for name in names}
+
+
+def uploaded_files(directory: Path, report: Report, elsewhere: Callable[[FileRecord], bool]) -> dict[str, FileRecord]:
+    """What of a merge is not in its directory any more, since it was uploaded as soon as it was finished."""
+    return {
+        name: record
+        for name, record in report.output.files.items()
+        if not (directory / name).is_file() and elsewhere(record)
+    }
 
 
 def note_commit(directory: Path, commit: str, seconds: float) -> None:

@@ -1,7 +1,7 @@
 """The Hub as it is written to. A commit is not repeated blindly: it may have landed although its answer was lost."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -10,7 +10,9 @@ from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
 from ramekin.client import HubClient, NoAnswer
 from ramekin.errors import DamagedError, PublishError
+from ramekin.publish.large_files import holds, upload_ahead, uploaded_addition
 from ramekin.refusals import BUSY, HUB_ERRORS, TransportError, refuse_write, writing
+from ramekin.report import FileRecord
 from ramekin.text import printable
 from ramekin.threads import at_once
 
@@ -23,6 +25,7 @@ class Change:
         add: Files to write, by path in the repository.
         delete: Paths that go.
         sha256: What the files must hold, as far as it is known; checked while they are read for the upload.
+        uploaded: Files to write that the Hub has already, by path in the repository.
     """
 
     add: Mapping[str, Path]
@@ -30,6 +33,7 @@ class Change:
     message: str
     description: str
     sha256: Mapping[str, str]
+    uploaded: Mapping[str, FileRecord] = field(default_factory=dict)
 
 
 class HubWriter(HubClient):
@@ -92,6 +96,7 @@ class HubWriter(HubClient):
         operations: list[CommitOperationAdd | CommitOperationCopy | CommitOperationDelete] = [
             _addition(name, path, change.sha256.get(name)) for name, path in change.add.items()
         ]
+        operations += [uploaded_addition(name, record) for name, record in change.uploaded.items()]
         operations += [CommitOperationDelete(name) for name in change.delete]
         try:
             # In a thread of ours, since the client's wait for whole files when they are interrupted.
@@ -112,6 +117,32 @@ class HubWriter(HubClient):
             cause = error.__cause__ if isinstance(error, RuntimeError) else error
             _not_committed(repo, parent, cause if isinstance(cause, Exception) else error)
         return info.oid, str(info.pr_url or info.commit_url)
+
+    def upload(self, repo: str, name: str, path: Path, record: FileRecord, *, pull_request: bool) -> bool:
+        """Upload a file ahead of its commit; returns whether the Hub has taken it.
+
+        Raises:
+            PublishError: The Hub refused, or cannot be reached.
+        """
+
+        def upload(_: object) -> bool:
+            try:
+                return upload_ahead(self.api, repo, name, path, record, pull_request=pull_request)
+            except RuntimeError as error:  # the client wraps what happens to an upload
+                raise error.__cause__ or error from None
+
+        with writing(repo, f"upload {name}", "run the same command again, it goes on where it stopped"):
+            # In a thread of ours, as for a commit.
+            return self.patiently(lambda: at_once(upload, [None], 1)[0])
+
+    def holds(self, repo: str, record: FileRecord) -> bool:
+        """Whether a repository's storage has a large file, be it in a commit or not.
+
+        Raises:
+            PublishError: The Hub cannot be asked.
+        """
+        with writing(repo, "ask what was uploaded before"):
+            return self.patiently(lambda: holds(self.api, repo, record))
 
     def tag(self, repo: str, tag: str, commit: str) -> None:
         """Put a tag on a commit; one that exists stays where it is.
