@@ -11,11 +11,12 @@ def count_overlap(bench: Workbench, prepared: Prepared, device: str = "auto") ->
     """Fetch the sources and count, in one pass, which experts changed which elements."""
     layout = prepared.made.mergeable()
     with enough_to_load():
+        from ramekin.merge.devices import resources_for
         from ramekin.merge.engine import Means, probe
         from ramekin.merge.files import AtHand
-        from ramekin.merge.resources import Resources
+
+        resources = resources_for(device)
     method = prepared.loaded.manifest.method
-    resources = Resources(device="cuda" if device == "cuda" else "cpu")
     files = fetch(bench, prepared).files
     counted = probe(layout, AtHand(files), method.threshold, Means(resources, bench.terminal))
     lambdas = method.lambdas(counted.overlap) if isinstance(method, RamFamily) else None

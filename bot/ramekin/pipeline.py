@@ -14,6 +14,7 @@ from ramekin.fetch import Fetched, fetch_sources
 from ramekin.lock.making import LockPolicy, settle_lock
 from ramekin.lock.model import Lock
 from ramekin.manifest.reading import LoadedManifest, read_manifest
+from ramekin.merge.resources import memory_needed
 from ramekin.plan.disk import Room
 from ramekin.plan.making import MadePlan, make_plan
 from ramekin.plan.model import Plan
@@ -156,12 +157,17 @@ def merge_prepared(
     if (cost := prepared.plan.cost) and cost.disk:
         check_room(prepared.made.room.shortages(cost.disk.chosen), cost.memory_bytes)
     with enough_to_load():
+        from ramekin.merge.devices import resources_for
         from ramekin.merge.merging import MergeJob, merge_into
+
+        resources = resources_for(device)
+    if resources.device == "cuda":
+        check_room((), memory_needed(len(layout.experts), resources))
     started = time.monotonic()
     stock = gather(bench, prepared, shelf)
     seconds = time.monotonic() - started
     notes = tuple(f"{note.place}: {note.subject}: {note.what}" for note in prepared.plan.notes)
-    job = MergeJob(prepared.loaded, prepared.lock, layout, notes, bench.environment.endpoint, device)
+    job = MergeJob(prepared.loaded, prepared.lock, layout, notes, bench.environment.endpoint, resources)
     return merge_into(out, job, stock, bench.terminal, seconds=seconds, replace=replace)
 
 

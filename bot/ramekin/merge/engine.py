@@ -197,7 +197,7 @@ def merge_weights(  # noqa: PLR0913
         if on_probe:
             on_probe(statistics)
     overlap = statistics.overlap if statistics else None
-    loops = loops_for(means.resources.device)
+    loops = loops_for(means.resources.device, means.resources.local_rank)
     operator = operator_for(method, layout.experts, overlap, loops, counting=threshold is not None)
     written: dict[str, WrittenFile] = {}
     for shard in layout.shards:
@@ -242,7 +242,7 @@ def merge_candidates(
     for method in methods.values():
         if method.passes > 1 and method.threshold not in known:
             known[method.threshold] = probe(layout, supply, method.threshold, means)
-    loops = loops_for(means.resources.device)
+    loops = loops_for(means.resources.device, means.resources.local_rank)
     operators = [
         operator_for(method, layout.experts, known[method.threshold].overlap if method.passes > 1 else None, loops)
         for method in methods.values()

@@ -4,7 +4,7 @@ import resource
 import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -47,7 +47,7 @@ class MergeJob:
         layout: What to write.
         notes: What the plan found worth telling; the report keeps it.
         endpoint: The Hub that links in the card lead to.
-        device: Where to compute: `auto`, `cpu` or `cuda`.
+        resources: What the merge may use.
     """
 
     loaded: LoadedManifest
@@ -55,12 +55,7 @@ class MergeJob:
     layout: Layout
     notes: tuple[str, ...]
     endpoint: str
-    device: str = "auto"
-
-    @property
-    def resources(self) -> Resources:
-        """What the merge may use."""
-        return Resources(device="cuda" if self.device == "cuda" else "cpu")
+    resources: Resources = field(default_factory=Resources)
 
 
 def merge_into(

@@ -14,7 +14,7 @@ from ramekin.merge.loops.compiling import Bytes, Floats, Words
 from ramekin.merge.loops.conversion import CHANGE, F32, KINDS
 from ramekin.merge.loops.electing import magnitudes
 from ramekin.merge.loops.lowrank import form_changes
-from ramekin.merge.loops.windows import COUNT, END, FAILED, IN_MEMORY, fill
+from ramekin.merge.loops.windows import COUNT, END, FAILED, IN_MEMORY
 from ramekin.merge.operators import Operator, TensorWork
 from ramekin.merge.resources import Resources
 from ramekin.plan.layout import Part, TensorTask
@@ -77,7 +77,7 @@ class Pass:
 
     @property
     def _loops(self) -> Loops:
-        return loops_for(self.resources.device)
+        return loops_for(self.resources.device, self.resources.local_rank)
 
     def over(self, tasks: Iterable[TensorTask]) -> Generator[tuple[Chunk, Slot, TensorJob], None, None]:
         """Go over tensors; give back each chunk once, in order, with its results and counts.
@@ -182,8 +182,6 @@ class Pass:
             if source:
                 slot.limits[source - 1] = chunk.present(part)
         slot.held[:] = 0, 0, 0, chunk.count
-        if self.resources.device == "cuda":
-            fill(*slot.sources, 0)
 
     def _form(self, tensor: TensorJob, source: int, part: LowRank, first: int, count: int) -> Bytes:
         factors = tensor.factors[source]

@@ -11,6 +11,14 @@ _MOST_THREADS: Final = 16  # beyond that, copying out of the page cache and hash
 _LEAST_ROW: Final = 8 << 10  # a block of the loops
 _CUT_BINS: Final = 3 * 4 << 18  # bytes, per thread and expert, of the histograms in which TIES finds its cuts
 _FIXED: Final = 384 << 20  # the interpreter, numpy, and the compiler when it must run
+_GPU_BINS: Final = 64 << 18  # bytes, per thread, of the same on a GPU
+_GPU_FIXED: Final = 3 << 30  # torch and the driver as well; an estimate
+
+GPU_CHUNK: Final = 8 << 20
+"""Bytes of one source that are on a GPU at a time, for each thread: its copies take longer than starting kernels."""
+
+GPU_THREADS: Final = 4
+"""Threads that feed a GPU at most: more do not make its bus faster."""
 
 
 def _usable_threads() -> int:
@@ -27,12 +35,14 @@ class Resources:
         device: Where the arithmetic runs.
         window_bytes: Bytes of one source that are in memory at a time: few enough that all sources' fit the
             second-level cache.
+        local_rank: This process among those of this machine, which decides the GPU.
     """
 
     chunk_bytes: int = 4 << 20
     threads: int = field(default_factory=_usable_threads)
     device: Literal["cpu", "cuda"] = "cpu"
     window_bytes: int = 1 << 16
+    local_rank: int = 0
 
     def __post_init__(self) -> None:
         if self.chunk_bytes < 1 or self.threads < 1 or self.window_bytes < 1:
@@ -40,12 +50,11 @@ class Resources:
 
     @property
     def row_bytes(self) -> int:
-        """Bytes of buffer for one source: a window, or a chunk where the device is fed with whole ones.
+        """Bytes of buffer for one source: a window. A GPU is fed with whole chunks, past these.
 
         In whole cache lines, and one more, which keeps the rows from competing for the same places of the cache.
         """
-        size = self.chunk_bytes if self.device == "cuda" else self.window_bytes
-        return (max(size, _LEAST_ROW) + 63) // 64 * 64 + 64
+        return (max(self.window_bytes, _LEAST_ROW) + 63) // 64 * 64 + 64
 
     @property
     def out_bytes(self) -> int:
@@ -73,4 +82,22 @@ def memory_needed(experts: int, resources: Resources, factors: int = 0) -> int:
     formed = experts * resources.out_bytes if factors else 0
     slot = (experts + 1) * resources.row_bytes + resources.out_bytes + formed + patterns
     cuts = resources.threads * experts * _CUT_BINS
-    return _FIXED + resources.slots * slot + 3 * patterns + cuts + factors
+    gpu = _beside_a_gpu(experts, resources) if resources.device == "cuda" else 0
+    return _FIXED + resources.slots * slot + 3 * patterns + cuts + factors + gpu
+
+
+def _beside_a_gpu(experts: int, resources: Resources) -> int:
+    """Bytes of this machine's memory that a GPU needs; torch rounds what is pinned up to powers of two."""
+    chunk = max(GPU_CHUNK, resources.out_bytes)
+    pinned = sum(1 << (size - 1).bit_length() for size in ((experts + 1) * chunk, chunk))
+    return _GPU_FIXED + resources.threads * pinned
+
+
+def gpu_memory_needed(experts: int, resources: Resources) -> int:
+    """Upper bound on the bytes that tensors take on a GPU at once.
+
+    Each thread has a chunk of the base and of each expert there, each as float32 too, and what is computed from them:
+    at most 64 bytes per element, of which a chunk has at most one for every two bytes.
+    """
+    chunk = max(GPU_CHUNK, resources.out_bytes)
+    return resources.threads * ((experts + 1) * chunk + (4 * (experts + 1) + 64) * chunk // 2 + _GPU_BINS)

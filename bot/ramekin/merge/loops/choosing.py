@@ -3,9 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from ramekin.errors import UsageError
+
+if TYPE_CHECKING:
+    import torch
 
 Loop = Callable[..., None]
 
@@ -26,10 +29,20 @@ class Loops:
 
 
 @cache
-def loops_for(device: Literal["cpu", "cuda"]) -> Loops:
-    """The loops for a device."""
+def loops_for(device: Literal["cpu", "cuda"], local_rank: int = 0) -> Loops:
+    """The loops for a device.
+
+    Args:
+        device: The kind of device.
+        local_rank: This process among those of this machine: each has a GPU of its own.
+
+    Raises:
+        UsageError: There is no such GPU.
+    """
     if device == "cuda":
-        raise UsageError("merging on a GPU is not supported yet", "use `--device cpu`")
+        from ramekin.merge.loops.on_gpu import gpu_loops
+
+        return gpu_loops(cuda_device(local_rank))
     from ramekin.merge.loops import averaging, counting, electing, products, ram
 
     return Loops(
@@ -43,3 +56,24 @@ def loops_for(device: Literal["cpu", "cuda"]) -> Loops:
         merge_trimmed=electing.merge_trimmed,
         merge_dropped=electing.merge_dropped,
     )
+
+
+def cuda_device(local_rank: int) -> "torch.device":
+    """A process's GPU.
+
+    Raises:
+        UsageError: torch finds none, or fewer than there are processes.
+    """
+    import torch
+
+    if not torch.cuda.is_available():
+        raise UsageError(
+            "torch finds no GPU on this machine",
+            "use `--device cpu`, or check the driver (`nvidia-smi`) and that torch is built for CUDA",
+        )
+    if local_rank >= torch.cuda.device_count():
+        raise UsageError(
+            f"process {local_rank + 1} of this machine has no GPU of its own: there are {torch.cuda.device_count()}",
+            "start as many processes as there are GPUs, or use `--device cpu`",
+        )
+    return torch.device("cuda", local_rank)

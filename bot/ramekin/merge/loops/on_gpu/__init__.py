@@ -1,0 +1,62 @@
+"""The loops in torch, for a GPU: the same arithmetic as the compiled ones, and so the same bits.
+
+A thread has a stream and memory of its own, so copies and kernels of different chunks overlap. What keeps the bits:
+every operation is one of torch's plain ones, each rounded once. None of them multiplies and adds in one (no `alpha`
+that is not exact, no `addcmul`, no compiler that fuses), none multiplies matrices, none divides by a scalar, which
+torch turns into a product, and none sums floats in an order of its own; only counts are reduced by torch.
+
+It is many small kernels, and that does not matter: a chunk crosses the bus once, at a tenth of the speed at which the
+device's memory is read, so a merge waits for the bus and, as on a processor, for the digest of its output.
+"""
+
+import threading
+from collections.abc import Callable
+
+import torch
+
+from ramekin.errors import ResourceError
+from ramekin.merge.loops.choosing import Loop, Loops
+from ramekin.merge.loops.compiling import Bytes, Counts
+from ramekin.merge.loops.on_gpu.averaging import merge_average, merge_sum
+from ramekin.merge.loops.on_gpu.electing import count_equals, count_magnitudes, merge_dropped, merge_trimmed
+from ramekin.merge.loops.on_gpu.lanes import Lane
+from ramekin.merge.loops.on_gpu.products import multiply
+from ramekin.merge.loops.on_gpu.ram import count_patterns, merge_ram
+
+__all__ = ["gpu_loops"]
+
+
+def gpu_loops(device: torch.device) -> Loops:
+    """The loops on a device; torch's `cpu` does as well, for comparing bits."""
+    here = threading.local()
+
+    def on_device(function: Callable[..., None]) -> Loop:
+        def loop(
+            raw: Bytes, kinds: Bytes, limits: Counts, where: Counts, held: Counts, count: int, *others: object
+        ) -> None:
+            try:
+                if not hasattr(here, "lane"):
+                    here.lane = Lane(device)
+                with here.lane.at_work():
+                    function(here.lane.rows(raw, kinds, limits, where, held, count), *others)
+            except RuntimeError as error:  # for pinned memory it is no OutOfMemoryError
+                if isinstance(error, torch.OutOfMemoryError) or "out of memory" in str(error):
+                    raise ResourceError(
+                        f"the memory of {device} is used up",
+                        "close other programs that use this GPU, or use --device cpu",
+                    ) from error
+                raise
+
+        return loop
+
+    return Loops(
+        count_patterns=on_device(count_patterns),
+        merge_ram=on_device(merge_ram),
+        merge_average=on_device(merge_average),
+        merge_sum=on_device(merge_sum),
+        multiply=on_device(multiply),
+        count_magnitudes=on_device(count_magnitudes),
+        count_equals=on_device(count_equals),
+        merge_trimmed=on_device(merge_trimmed),
+        merge_dropped=on_device(merge_dropped),
+    )
