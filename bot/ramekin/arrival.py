@@ -13,7 +13,7 @@ from ramekin.errors import DamagedError
 from ramekin.plan.steps import Span
 
 TensorDigests = Mapping[str, str]
-"""sha256 of every tensor of a file, by the place where it begins, in decimal."""
+"""sha256 of every tensor of a file, by its place: `START-STOP`, in decimal."""
 
 Described = tuple[str, str, tuple[int, ...], int]
 """A tensor's name, element type, dimensions and place in its file."""
@@ -53,7 +53,7 @@ class Run:
     @property
     def tensor_digests(self) -> TensorDigests:
         """What the tensors have turned out to be."""
-        return {str(span.start): digest.hexdigest() for span, digest in self._digests.items()}
+        return {str(span): digest.hexdigest() for span, digest in self._digests.items()}
 
 
 class Passage(Run):
@@ -110,7 +110,7 @@ class Passage(Run):
 
 def holds(path: Path, tensors: Iterable[Span], known: TensorDigests) -> bool:
     """Whether a file has the right content where some tensors are."""
-    return all(known.get(str(span.start)) == _digest_of(path, span) for span in tensors)
+    return all(known.get(str(span)) == _digest_of(path, span) for span in tensors)
 
 
 def _digest_of(path: Path, span: Span) -> str:

@@ -14,17 +14,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ramekin.arrival import Described, Passage, Run, TensorDigests, holds
 from ramekin.atomic import enough_disk
-from ramekin.client import HubClient
 from ramekin.download import Line, Wanted, raise_all
 from ramekin.plan.layout import Shard
 from ramekin.plan.schedule import Place, Schedule, Visit
 from ramekin.plan.steps import Span, Step, spans_of
 from ramekin.progress import Progress
 from ramekin.threads import at_once
+
+if TYPE_CHECKING:
+    from ramekin.client import HubClient
 
 _AT_ONCE: Final = 4
 
@@ -67,7 +69,7 @@ class FetchedParts:
         *,
         known: Mapping[str, TensorDigests],
         note: Callable[[Mapping[str, TensorDigests]], None],
-        client: HubClient,
+        client: "HubClient",
         progress: Progress,
     ) -> None:
         self._root = root
@@ -128,7 +130,7 @@ class FetchedParts:
         again = [digest for digest in needed if digest in self._known and not self._holds((visit.number, digest))]
         total = sum(self._origins[digest].wanted.file.size for digest in whole)
         total += sum(step.parts[digest].size for digest in again)
-        if not total:
+        if not whole and not again:
             return
         with self._progress.bar("fetching", total) as bar:
             line = Line(self._client, bar)
@@ -170,7 +172,7 @@ class FetchedParts:
         tensors = [span for span in self._spans[digest] if run.start <= span.start and span.stop <= run.stop]
         sink = Run(run, tensors, [(run, self._made(place))])
         line.receive(wanted, sink)
-        if any(self._known[digest].get(start) != found for start, found in sink.tensor_digests.items()):
+        if any(self._known[digest].get(span) != found for span, found in sink.tensor_digests.items()):
             raise wanted.damaged()
 
     def _made(self, place: Place) -> Path:

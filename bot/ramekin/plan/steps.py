@@ -24,6 +24,9 @@ class Span:
     start: int
     stop: int
 
+    def __str__(self) -> str:
+        return f"{self.start}-{self.stop}"
+
     @property
     def size(self) -> int:
         """Number of bytes."""
@@ -109,9 +112,8 @@ def _steps(shard: Shard, limit: int, roles: tuple[str, ...], pinned: Pinned) -> 
         for task in tasks:
             written += task.nbytes
             for role, tensor in reads(task, roles):
-                if tensor.nbytes:
-                    digest = pinned[role][tensor.file].digest
-                    spans.setdefault(digest, set()).add(Span(tensor.start, tensor.start + tensor.nbytes))
+                digest = pinned[role][tensor.file].digest
+                spans.setdefault(digest, set()).add(Span(tensor.start, tensor.start + tensor.nbytes))
         header = sum(_HEADER_BYTES + 6 * len(task.name) for task in shard.tensors)
         yield Step(
             shard=Shard(shard.file, tasks),
