@@ -7,7 +7,6 @@ The Hub's client retries some calls and not others; here all are, uniformly. Wha
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from huggingface_hub import (
@@ -28,6 +27,7 @@ from huggingface_hub.utils import build_hf_headers, hf_raise_for_status  # type:
 from huggingface_hub.utils.logging import set_verbosity_error
 
 from ramekin import __version__
+from ramekin.answers import NoAnswer, RepoEntry, RepoState
 from ramekin.environment import Environment, Secret
 from ramekin.errors import DamagedError, SourceError
 from ramekin.refusals import BUSY, TransportError, asked_to_wait, reading, refuse
@@ -39,26 +39,6 @@ _LONGEST_WAIT: Final = 310.0
 """Seconds that the Hub may ask us to wait at most: its windows for counting requests have five minutes."""
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class RepoState:
-    """A repository at a revision: its canonical id, commit, and who may see it."""
-
-    repo: str
-    commit: str
-    private: bool
-    gated: bool
-
-
-@dataclass(frozen=True)
-class RepoEntry:
-    """One file of a commit: size in bytes and sha256 (large files) or git blob id (files kept in git)."""
-
-    path: str
-    size: int
-    sha256: str | None
-    blob: str | None
 
 
 class HubClient:
@@ -178,12 +158,12 @@ class HubClient:
                 yield (start if response.status_code == 206 else 0), response.iter_bytes()
         except HfHubHTTPError as error:
             if error.response.status_code in BUSY:
-                raise NoAnswer(error) from error
+                raise no_answer(error) from error
             refuse(f"{repo}/{file}", commit, error)
         except OfflineModeIsEnabled as error:
             refuse(f"{repo}/{file}", commit, error)
         except (TransportError, ConnectionError, TimeoutError) as error:
-            raise NoAnswer(error) from error
+            raise no_answer(error) from error
 
     @contextmanager
     def _stream(self, repo: str, commit: str, file: str, extra: dict[str, str]) -> Iterator[Any]:
@@ -235,19 +215,6 @@ class HubClient:
         return {tag.name: tag.target_commit for tag in refs.tags}
 
 
-class NoAnswer(Exception):  # noqa: N818 - not yet an error: whoever called decides whether to try again
-    """The connection broke, or the Hub is busy.
-
-    Attributes:
-        wait: Seconds that the Hub has asked to wait, if it has.
-    """
-
-    def __init__(self, error: Exception) -> None:
-        what = f"the Hub answered {error.response.status_code}" if isinstance(error, HfHubHTTPError) else str(error)
-        super().__init__(what)
-        self.wait = asked_to_wait(error)
-
-
 def _take(pieces: Iterator[bytes], skip: int, count: int) -> bytes:
     """`count` bytes after the first `skip`, without reading on."""
     taken = bytearray()
@@ -257,3 +224,9 @@ def _take(pieces: Iterator[bytes], skip: int, count: int) -> bytes:
         if len(taken) >= count:
             break
     return bytes(taken[:count])
+
+
+def no_answer(error: Exception) -> NoAnswer:
+    """What the Hub's client has met, for whoever decides whether to try again."""
+    what = f"the Hub answered {error.response.status_code}" if isinstance(error, HfHubHTTPError) else str(error)
+    return NoAnswer(what, asked_to_wait(error))

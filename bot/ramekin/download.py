@@ -4,13 +4,16 @@ import hashlib
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
-from ramekin.client import HubClient, NoAnswer
+from ramekin.answers import NoAnswer
 from ramekin.errors import DamagedError, RamekinError, SourceError
 from ramekin.lock.model import PinnedFile, PinnedSource
 from ramekin.progress import Bar
 from ramekin.text import printable
+
+if TYPE_CHECKING:
+    from ramekin.client import HubClient
 
 _TRIES: Final = 5
 
@@ -66,7 +69,7 @@ class Stopped(Exception):  # noqa: N818 - a turn in the road, not an error
 class Line:
     """The way to the Hub, for several downloads at a time: the first that fails stops all others."""
 
-    client: HubClient
+    client: "HubClient"
     bar: Bar
     stopped: threading.Event = field(default_factory=threading.Event)
 

@@ -11,10 +11,9 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ramekin.atomic import append, enough_disk
-from ramekin.client import HubClient
 from ramekin.download import Line, Wanted, new_digest, raise_all
 from ramekin.errors import DamagedError, RamekinError, ResourceError, SourceError
 from ramekin.lock.model import Lock, PinnedFile, PinnedSource
@@ -24,6 +23,9 @@ from ramekin.sources import LocalSource, Sources
 from ramekin.store import BlobStore
 from ramekin.text import printable
 from ramekin.threads import at_once
+
+if TYPE_CHECKING:
+    from ramekin.client import HubClient
 
 _AT_ONCE: Final = 4
 _CHUNK: Final = 1 << 22
@@ -47,7 +49,7 @@ def fetch_sources(
     manifest: Manifest,
     sources: Sources,
     store: BlobStore,
-    client: HubClient,
+    connect: "Callable[[], HubClient]",
     *,
     leave: Callable[[str], bool] = lambda _: False,
 ) -> Fetched:
@@ -58,7 +60,7 @@ def fetch_sources(
         manifest: What the sources are called.
         sources: Where they are.
         store: Where downloads go.
-        client: The Hub.
+        connect: Gives the Hub; asked only where something is to be downloaded.
         leave: Tells by its name whether a file that would have to be downloaded is left out.
 
     Raises:
@@ -81,20 +83,20 @@ def fetch_sources(
                 missing.setdefault(file.digest, []).append(Wanted(role, source, name, file))
             else:
                 found[role][name] = path
-    downloaded = _download_all([wanted[0] for wanted in missing.values()], store, client, sources.progress)
+    downloaded = _download_all([wanted[0] for wanted in missing.values()], store, connect, sources.progress)
     for same in missing.values():
         for wanted in same:
             found[wanted.role][wanted.name] = store.path(wanted.file)
     return Fetched(files=found, downloaded=downloaded)
 
 
-def _download_all(files: list[Wanted], store: BlobStore, client: HubClient, progress: Progress) -> int:
+def _download_all(files: list[Wanted], store: BlobStore, connect: "Callable[[], HubClient]", progress: Progress) -> int:
     """Download several files at once; returns how many bytes they have."""
     if not files:
         return 0
     total = sum(wanted.file.size for wanted in files)
     with progress.bar("fetching", total) as bar:
-        download = _Downloader(store, Line(client, bar))
+        download = _Downloader(store, Line(connect(), bar))
         try:
             # Largest first: the last one running should be a small one.
             outcomes = at_once(download.attempt, sorted(files, key=lambda w: -w.file.size), _AT_ONCE)

@@ -173,7 +173,7 @@ def merge_prepared(
 
 def fetch(bench: Workbench, prepared: Prepared) -> Fetched:
     """Every pinned file on this machine, checked."""
-    return fetch_sources(prepared.lock, prepared.loaded.manifest, prepared.sources, bench.store, bench.client)
+    return fetch_sources(prepared.lock, prepared.loaded.manifest, prepared.sources, bench.store, lambda: bench.client)
 
 
 def _own_place(bench: Workbench, repo: str) -> Path:

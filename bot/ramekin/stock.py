@@ -221,7 +221,7 @@ def gather(bench: Workbench, prepared: "Prepared", shelf: Shelf) -> Stock:
         prepared.loaded.manifest,
         prepared.sources,
         bench.store,
-        bench.client,
+        lambda: bench.client,
         leave=comes_in_parts if in_parts else _nothing,
     )
     readers = {

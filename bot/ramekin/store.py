@@ -5,8 +5,6 @@ import io
 from collections.abc import Iterator
 from pathlib import Path
 
-from huggingface_hub import try_to_load_from_cache
-
 from ramekin.atomic import exclusive
 from ramekin.digests import DigestMemory, blob_id_of
 from ramekin.errors import DamagedError
@@ -41,8 +39,8 @@ class BlobStore:
                 f"{printable(source.source)}/{printable(name)}: the downloaded file was damaged on disk",
                 "it has been removed; run the same command again to download it anew",
             )
-        cached = try_to_load_from_cache(source.source, name, cache_dir=self._cache, revision=source.commit)
-        return Path(cached) if isinstance(cached, str) and self.holds(Path(cached), file) else None
+        cached = self._cached(source, name)
+        return cached if cached and self.holds(cached, file) else None
 
     def holds(self, path: Path, file: PinnedFile) -> bool:
         """Whether a file's content is what the lock says."""
@@ -77,10 +75,16 @@ class BlobStore:
         path = self._glimpse(source, name, file)
         return path if path and self.holds(path, file) else None
 
+    def _cached(self, source: PinnedSource, name: str) -> Path | None:
+        """The file in the Hub client's own cache."""
+        from huggingface_hub import try_to_load_from_cache
+
+        cached = try_to_load_from_cache(source.source, name, cache_dir=self._cache, revision=source.commit)
+        return Path(cached) if isinstance(cached, str) else None
+
     def _glimpse(self, source: PinnedSource, name: str, file: PinnedFile) -> Path | None:
         """Like `find`, but believing sizes."""
-        cached = try_to_load_from_cache(source.source, name, cache_dir=self._cache, revision=source.commit)
-        for path in (self.path(file), Path(cached) if isinstance(cached, str) else None):
+        for path in (self.path(file), self._cached(source, name)):
             if path is not None and path.is_file() and path.stat().st_size == file.size:
                 return path
         return None

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from ramekin.client import RepoEntry, RepoState
+from ramekin.answers import RepoEntry, RepoState
 from ramekin.digests import sha256_of
 from ramekin.errors import DamagedError, Problem, SourceError
 from ramekin.lock.making import LockPolicy

@@ -57,4 +57,4 @@ class Workbench:
         """Opens sources; relative paths start at `root`."""
         from ramekin.sources import Sources
 
-        return Sources(self.client, root, self.store, self.terminal)
+        return Sources(lambda: self.client, root, self.store, self.terminal)

@@ -1,14 +1,17 @@
 """What the target repository holds now."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pydantic import ValidationError
 
-from ramekin.client import HubClient, RepoEntry
+from ramekin.answers import RepoEntry
 from ramekin.manifest.model import Manifest
 from ramekin.plan.model import Target, TargetState
 from ramekin.report import REPORT_NAME, Report
+
+if TYPE_CHECKING:
+    from ramekin.client import HubClient
 
 _REPORT_LIMIT: Final = 32 << 20
 # What a repository holds from the moment it is created.
@@ -41,7 +44,7 @@ def unseen(manifest: Manifest) -> Standing:
     return Standing(Target(repo=manifest.output.repo, exists=False, state="absent", private=manifest.output.private))
 
 
-def look_at(client: HubClient, manifest: Manifest) -> Standing:
+def look_at(client: "HubClient", manifest: Manifest) -> Standing:
     """Look at the repository that a manifest publishes to.
 
     Raises:
@@ -65,7 +68,7 @@ def look_at(client: HubClient, manifest: Manifest) -> Standing:
     return Standing(target, report, _altered(report, entries), frozenset(entries))
 
 
-def _report(client: HubClient, repo: str, commit: str) -> Report | None:
+def _report(client: "HubClient", repo: str, commit: str) -> Report | None:
     try:
         return Report.model_validate_json(client.read(repo, commit, REPORT_NAME, 0, _REPORT_LIMIT))
     except ValidationError:

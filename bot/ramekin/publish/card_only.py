@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Final
 
 from ramekin.atomic import write_atomically
-from ramekin.card.writing import write_card
 from ramekin.errors import PublishError
 from ramekin.manifest.reading import LoadedManifest
 from ramekin.plan.standing import Standing
@@ -24,6 +23,7 @@ def publish_card(bench: Workbench, loaded: LoadedManifest, standing: Standing) -
     Raises:
         PublishError: The Hub refuses, or somebody else has written to the repository since the plan.
     """
+    from ramekin.card.writing import write_card
     from ramekin.digests import sha256_of
 
     target, report = standing.target, standing.report

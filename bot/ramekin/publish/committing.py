@@ -6,16 +6,19 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+from ramekin.answers import NoAnswer
 from ramekin.atomic import write_atomically
-from ramekin.client import NoAnswer
 from ramekin.errors import DamagedError, PublishError, SourceError
 from ramekin.manifest.model import Manifest
 from ramekin.plan.standing import Standing, look_at
-from ramekin.publish.writer import Change, HubWriter, StaleParentError
+from ramekin.publish.change import Change, StaleParentError
 from ramekin.report import REPORT_NAME, FileRecord, Report
 from ramekin.text import printable
+
+if TYPE_CHECKING:
+    from ramekin.publish.writer import HubWriter
 
 _TRIES: Final = 3
 # A repository with the weights of two models loads as neither.
@@ -40,7 +43,7 @@ class Published:
 
 
 def publish(
-    client: HubWriter,
+    client: "HubWriter",
     manifest: Manifest,
     standing: Standing,
     files: Mapping[str, Path],
@@ -85,7 +88,7 @@ def _publishing() -> Iterator[None]:
         raise PublishError(problems=error.problems) from error
 
 
-def _made_ready(client: HubWriter, manifest: Manifest, standing: Standing) -> Standing:
+def _made_ready(client: "HubWriter", manifest: Manifest, standing: Standing) -> Standing:
     """The target with a branch to commit to; it is created if need be."""
     if standing.target.exists:
         return standing
@@ -123,7 +126,7 @@ def _change(
 
 
 def _commit(
-    client: HubWriter, manifest: Manifest, standing: Standing, change: Change, *, pull_request: bool
+    client: "HubWriter", manifest: Manifest, standing: Standing, change: Change, *, pull_request: bool
 ) -> Published:
     """Commit; where no answer comes, look whether the commit has landed before trying again."""
     target = standing.target
@@ -146,7 +149,7 @@ def _commit(
 
 
 def _landed(
-    client: HubWriter, manifest: Manifest, parent: str | None, key: str, *, pull_request: str
+    client: "HubWriter", manifest: Manifest, parent: str | None, key: str, *, pull_request: str
 ) -> Published | None:
     """The commit whose answer was lost, if it was made all the same."""
     if pull_request:
@@ -165,7 +168,7 @@ def _landed(
     return None
 
 
-def put_tag(client: HubWriter, repo: str, tag: str, commit: str) -> None:
+def put_tag(client: "HubWriter", repo: str, tag: str, commit: str) -> None:
     """Put the tag on the commit, unless it is there already.
 
     Raises:
@@ -182,7 +185,7 @@ def put_tag(client: HubWriter, repo: str, tag: str, commit: str) -> None:
             )
 
 
-def check_tag(client: HubWriter, standing: Standing, tag: str | None) -> None:
+def check_tag(client: "HubWriter", standing: Standing, tag: str | None) -> None:
     """Find out before the work whether the tag is free.
 
     Raises:

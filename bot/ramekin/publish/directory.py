@@ -1,7 +1,7 @@
 """Publishing a directory that `ramekin merge` wrote, later or elsewhere."""
 
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ramekin.errors import LockError, PublishError
 from ramekin.lock.file import read_lock
@@ -9,15 +9,17 @@ from ramekin.manifest.reading import read_manifest
 from ramekin.plan.objections import Permissions, inherited, objections
 from ramekin.plan.standing import look_at
 from ramekin.publish.committing import Published, check_tag, merged_files, note_commit, publish
-from ramekin.publish.writer import HubWriter
 from ramekin.report import read_report
+
+if TYPE_CHECKING:
+    from ramekin.publish.writer import HubWriter
 
 _MANIFEST: Final = Path("ramekin/merge.yaml")
 _LOCK: Final = Path("ramekin/merge.lock")
 
 
 def publish_directory(
-    client: HubWriter, directory: Path, allowed: Permissions, *, pull_request: bool = False
+    client: "HubWriter", directory: Path, allowed: Permissions, *, pull_request: bool = False
 ) -> Published:
     """Publish a merged directory in one commit; nothing if the Hub holds this merge already.
 

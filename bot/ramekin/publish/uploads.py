@@ -1,10 +1,13 @@
 """Files of a merge that are uploaded as soon as they are finished, long before the commit that publishes them."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ramekin.plan.standing import Standing
-from ramekin.publish.writer import HubWriter
 from ramekin.report import FileRecord
+
+if TYPE_CHECKING:
+    from ramekin.publish.writer import HubWriter
 
 
 class Uploads:
@@ -17,7 +20,7 @@ class Uploads:
         pull_request: Whether a pull request will publish them.
     """
 
-    def __init__(self, client: HubWriter, standing: Standing, *, private: bool, pull_request: bool) -> None:
+    def __init__(self, client: "HubWriter", standing: Standing, *, private: bool, pull_request: bool) -> None:
         self._client = client
         self._repo = standing.target.repo
         self._exists = standing.target.exists

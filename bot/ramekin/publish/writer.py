@@ -1,39 +1,19 @@
 """The Hub as it is written to. A commit is not repeated blindly: it may have landed although its answer was lost."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
 from huggingface_hub import CommitOperationAdd, CommitOperationCopy, CommitOperationDelete
 from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
-from ramekin.client import HubClient, NoAnswer
+from ramekin.client import HubClient, no_answer
 from ramekin.errors import DamagedError, PublishError
+from ramekin.publish.change import Change, StaleParentError
 from ramekin.publish.large_files import holds, upload_ahead, uploaded_addition
 from ramekin.refusals import BUSY, HUB_ERRORS, TransportError, refuse_write, writing
 from ramekin.report import FileRecord
 from ramekin.text import printable
 from ramekin.threads import at_once
-
-
-@dataclass(frozen=True)
-class Change:
-    """What one commit does.
-
-    Attributes:
-        add: Files to write, by path in the repository.
-        delete: Paths that go.
-        sha256: What the files must hold, as far as it is known; checked while they are read for the upload.
-        uploaded: Files to write that the Hub has already, by path in the repository.
-    """
-
-    add: Mapping[str, Path]
-    delete: tuple[str, ...]
-    message: str
-    description: str
-    sha256: Mapping[str, str]
-    uploaded: Mapping[str, FileRecord] = field(default_factory=dict)
 
 
 class HubWriter(HubClient):
@@ -164,7 +144,7 @@ def _not_committed(repo: str, parent: str, error: Exception) -> NoReturn:
         ) from error
     lost = status is None and isinstance(error, (TransportError, ConnectionError, TimeoutError))
     if status in BUSY or (lost and not isinstance(error, OfflineModeIsEnabled)):
-        raise NoAnswer(error) from error
+        raise no_answer(error) from error
     refuse_write(repo, "commit", error)
 
 
@@ -173,7 +153,3 @@ def _addition(name: str, path: Path, sha256: str | None) -> CommitOperationAdd:
     if sha256 and operation.upload_info.sha256.hex() != sha256:
         raise DamagedError(f"{path}: is not as the report has it", "merge again into an empty directory")
     return operation
-
-
-class StaleParentError(PublishError):
-    """The branch is no longer where the plan saw it."""

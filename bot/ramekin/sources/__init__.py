@@ -1,14 +1,18 @@
 """Where checkpoints come from: repositories on the Hub and local directories."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ramekin.client import HubClient
 from ramekin.manifest.model import Source as Reference
 from ramekin.progress import Progress
 from ramekin.sources.base import ReadRange, Role, Source
 from ramekin.sources.hub import HubSource
 from ramekin.sources.local import LocalSource
 from ramekin.store import BlobStore
+
+if TYPE_CHECKING:
+    from ramekin.client import HubClient
 
 __all__ = ["HubSource", "LocalSource", "ReadRange", "Role", "Source", "Sources"]
 
@@ -17,14 +21,14 @@ class Sources:
     """Opens what a manifest names.
 
     Args:
-        client: The Hub.
+        connect: Gives the Hub; asked only where a source is there, since its client takes a while to load.
         root: Directory that relative paths start from: the manifest's.
         store: Files that are here already, and digests that were taken before.
         progress: Where reading large local files is shown.
     """
 
-    def __init__(self, client: HubClient, root: Path, store: BlobStore, progress: Progress) -> None:
-        self._client = client
+    def __init__(self, connect: "Callable[[], HubClient]", root: Path, store: BlobStore, progress: Progress) -> None:
+        self._connect = connect
         self._root = root
         self._store = store
         self.progress = progress
@@ -33,4 +37,4 @@ class Sources:
         """The source behind a reference."""
         if reference.path is not None:
             return LocalSource(reference, self._root, self._store.digests, self.progress)
-        return HubSource(reference, self._client, self._store)
+        return HubSource(reference, self._connect(), self._store)

@@ -1,11 +1,11 @@
 """Repositories on the Hub, at a revision."""
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pydantic import ValidationError
 
+from ramekin.answers import RepoEntry
 from ramekin.checkpoint.selection import files_to_read
-from ramekin.client import HubClient, RepoEntry
 from ramekin.errors import DamagedError, SourceError
 from ramekin.lock.model import CardFacts, PinnedFile, PinnedSource
 from ramekin.manifest.model import Source as Reference
@@ -14,6 +14,9 @@ from ramekin.sources.declared import CARD_LIMIT, declared_in
 from ramekin.store import BlobStore
 from ramekin.text import printable
 
+if TYPE_CHECKING:
+    from ramekin.client import HubClient
+
 _ANCESTORS: Final = 12
 """Most ancestors whose licences are looked up for one source."""
 
@@ -21,7 +24,7 @@ _ANCESTORS: Final = 12
 class HubSource:
     """A repository on the Hub."""
 
-    def __init__(self, reference: Reference, client: HubClient, store: BlobStore) -> None:
+    def __init__(self, reference: Reference, client: "HubClient", store: BlobStore) -> None:
         self._repo = str(reference)
         self._revision = reference.revision
         self._client = client

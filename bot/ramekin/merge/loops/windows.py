@@ -52,7 +52,7 @@ def fill(raw: Bytes, kinds: Bytes, limits: Counts, where: Counts, held: Counts, 
             continue
         done = 0
         while done < wanted:
-            got = read_at(np.int32(where[row, 0]), address + done, wanted - done, place + done)
+            got = read_at(np.int32(where[row, 0]), address + done, wanted - done, place + done)  # type: ignore[arg-type]
             if got <= 0:
                 held[FAILED] = row + 1
                 break
