@@ -16,8 +16,10 @@ import os
 import resource
 import signal
 import sys
+import tempfile
 import threading
 import time
+from pathlib import Path
 from typing import Any, NoReturn
 
 from tests.integration import traps
@@ -55,17 +57,23 @@ def command(request: dict[str, Any]) -> NoReturn:
 
 
 def warm_up() -> None:
-    """Import what commands import, and compile what they compile."""
-    import numpy as np
+    """Import what commands import, and compile what they compile, by merging one tensor."""
+    from ramekin.checkpoint.tensors import Tensor
+    from ramekin.merge import merging
+    from ramekin.merge.engine import merge_weights
+    from ramekin.merge.files import AtHand
+    from ramekin.methods.ram import Ram, RamPlus
+    from ramekin.plan.layout import Layout, Shard, TensorTask
 
-    from ramekin.merge import kernels
-
-    rows, ones = np.zeros((2, 64), np.uint8), np.ones(2, np.uint8)
-    shape = (rows, np.zeros(2, np.uint8), np.array([32]), 32, np.float32(1e-5))
-    kernels.count_patterns(*shape, np.zeros(2, np.int64), np.zeros(3, np.int64))
-    counts, bad = np.zeros(2, np.int64), np.zeros(3, np.int64)
-    kernels.merge_ram(*shape, np.ones(2, np.float32), np.zeros(64, np.uint8), 0, counts, bad)
-    assert ones.all()
+    assert merging
+    tensor = Tensor("t", "BF16", (8,), "weights", 0)
+    layout = Layout((Shard("out", (TensorTask("t", "BF16", (8,), "merge", tensor, (tensor,) * 3),)),), ("a", "b", "c"))
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name) / "weights"
+        path.write_bytes(bytes(16))
+        supply = AtHand({role: {"weights": path} for role in ("base", "expert:a", "expert:b", "expert:c")})
+        for method in (Ram(), RamPlus()):
+            merge_weights(layout, supply, method, Path(name))
 
 
 def serve() -> None:
