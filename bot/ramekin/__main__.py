@@ -3,7 +3,7 @@
 import os
 import sys
 
-from ramekin.cli.main import INTERRUPTED
+from ramekin.cli.guarding import INTERRUPTED
 from ramekin.cli.main import main as run
 
 

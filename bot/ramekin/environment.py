@@ -14,6 +14,11 @@ from ramekin.text import printable
 _TOKEN_VARIABLES: Final = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 _TOKEN: Final = re.compile(r"[!-~]+")
 _LONGEST_WAIT: Final = 600
+_LAUNCHERS: Final = (
+    ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"),
+    ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_SIZE"),
+    ("PMI_RANK", "PMI_SIZE", "MPI_LOCALRANKID", "MPI_LOCALNRANKS"),
+)
 _TRUE: Final = frozenset({"1", "on", "yes", "true"})
 
 
@@ -32,6 +37,34 @@ class Secret:
 
 
 @dataclass(frozen=True)
+class Processes:
+    """How many processes a launcher has started, and which of them this is.
+
+    Attributes:
+        rank: This process among all; 0 leads.
+        count: All.
+        place: This process among those on its machine.
+        neighbours: Those on its machine, this one included.
+    """
+
+    rank: int = 0
+    count: int = 1
+    place: int = 0
+    neighbours: int = 1
+
+    @classmethod
+    def read(cls, env: Mapping[str, str]) -> "Processes":
+        """What torchrun and `accelerate launch`, or an MPI launcher, have said; one alone if that makes no sense."""
+        for rank, count, place, neighbours in _LAUNCHERS:
+            values = [env.get(name, "") for name in (rank, count, place, neighbours)]
+            if all(value.isdecimal() for value in values):
+                found = cls(*map(int, values))
+                if found.rank < found.count and found.place < found.neighbours <= found.count:
+                    return found
+        return cls()
+
+
+@dataclass(frozen=True)
 class Environment:
     """What the environment says, resolved once.
 
@@ -45,6 +78,7 @@ class Environment:
         color: Whether colour may be used at all.
         client_talks: The Hub's client was told by `HF_HUB_VERBOSITY` or `HF_DEBUG` how much to log.
         retry_wait: Seconds before the first repetition of a call that failed; doubled each time.
+        processes: The processes that a launcher has started.
         hub_cache: `HF_HUB_CACHE`, where the Hub client's own downloads are if not in `home/hub`.
     """
 
@@ -58,6 +92,7 @@ class Environment:
     client_talks: bool = False
     retry_wait: float = 1.0
     hub_cache: Path | None = None
+    processes: Processes = field(default_factory=Processes)
 
     @property
     def cache(self) -> Path:
@@ -87,6 +122,7 @@ class Environment:
             client_talks=bool(env.get("HF_HUB_VERBOSITY") or env.get("HF_DEBUG")),
             retry_wait=_seconds(env.get("RAMEKIN_RETRY_WAIT") or "1"),
             hub_cache=Path(env["HF_HUB_CACHE"]).expanduser() if env.get("HF_HUB_CACHE") else None,
+            processes=Processes.read(env),
         )
 
     def check(self) -> None:

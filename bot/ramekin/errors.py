@@ -103,5 +103,9 @@ class ResourceError(RamekinError):
     reason = "resources"
 
 
+class LostError(ResourceError):
+    """Another of the processes that merge together has ended. What is finished stays: the next run goes on from it."""
+
+
 class InternalError(RamekinError):
     """A defect of ramekin's own."""

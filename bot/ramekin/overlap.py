@@ -14,11 +14,13 @@ def count_overlap(bench: Workbench, prepared: Prepared, device: str = "auto") ->
         from ramekin.merge.devices import resources_for
         from ramekin.merge.engine import Means, probe
         from ramekin.merge.files import AtHand
+        from ramekin.merge.team import Alone
 
-        resources = resources_for(device)
+        team = bench.team or Alone()
+        resources = resources_for(device, team)
     method = prepared.loaded.manifest.method
     files = fetch(bench, prepared).files
-    counted = probe(layout, AtHand(files), method.threshold, Means(resources, bench.terminal))
+    counted = probe(layout, AtHand(files), method.threshold, Means(resources, bench.terminal, team))
     lambdas = method.lambdas(counted.overlap) if isinstance(method, RamFamily) else None
     return report_overlap(counted.overlap, layout.experts, lambdas)
 

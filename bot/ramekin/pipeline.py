@@ -159,15 +159,17 @@ def merge_prepared(
     with enough_to_load():
         from ramekin.merge.devices import resources_for
         from ramekin.merge.merging import MergeJob, merge_into
+        from ramekin.merge.team import Alone
 
-        resources = resources_for(device)
+        team = bench.team or Alone()
+        resources = resources_for(device, team)
     if resources.device == "cuda":
         check_room((), memory_needed(len(layout.experts), resources))
     started = time.monotonic()
     stock = gather(bench, prepared, shelf)
     seconds = time.monotonic() - started
     notes = tuple(f"{note.place}: {note.subject}: {note.what}" for note in prepared.plan.notes)
-    job = MergeJob(prepared.loaded, prepared.lock, layout, notes, bench.environment.endpoint, resources)
+    job = MergeJob(prepared.loaded, prepared.lock, layout, notes, bench.environment.endpoint, resources, team)
     return merge_into(out, job, stock, bench.terminal, seconds=seconds, replace=replace)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ramekin.atomic import enough_disk, is_at, sync_directory, write_atomically
-from ramekin.errors import DamagedError, PublishError, RamekinError, SourceError, UsageError
+from ramekin.errors import DamagedError, LostError, PublishError, RamekinError, SourceError, UsageError
 from ramekin.report import REPORT_NAME, FileRecord, Report, read_report
 from ramekin.room import existing
 from ramekin.text import printable
@@ -175,6 +175,8 @@ def staged(out: Path, key: str) -> Iterator[Staging]:
         staging.take_up()
         try:
             yield staging
+        except LostError:
+            raise  # another process was interrupted
         except (SourceError, PublishError):
             raise  # the network, which low-disk mode needs to the end: what is done need not be done again
         except (RamekinError, OSError):

@@ -11,6 +11,7 @@ from ramekin.terminal import Terminal
 
 if TYPE_CHECKING:
     from ramekin.client import HubClient
+    from ramekin.merge.team import Team
     from ramekin.publish.writer import HubWriter
     from ramekin.sources import Sources
     from ramekin.store import BlobStore
@@ -18,10 +19,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Workbench:
-    """The tools of one command. What is heavy is made when it is first used."""
+    """The tools of one command. What is heavy is made when it is first used.
+
+    Attributes:
+        environment: What the environment says.
+        terminal: Where output goes.
+        team: The processes that share the work; None for one alone.
+    """
 
     environment: Environment
     terminal: Terminal
+    team: "Team | None" = None
 
     @cached_property
     def client(self) -> "HubClient":

@@ -232,10 +232,10 @@ def test_a_renamed_repository_is_recorded_by_the_name_it_has(scene: Scene) -> No
 
 CHUNKS = """
 import sys
-from ramekin.merge import merging
+from ramekin.merge import devices
 from ramekin.merge.resources import Resources
 chunk, threads = int(sys.argv[1]), int(sys.argv[2])
-merging.MergeJob.resources = property(lambda job: Resources(chunk_bytes=chunk, threads=threads))
+devices.resources_for = lambda *_: Resources(chunk_bytes=chunk, threads=threads)
 from ramekin.cli.main import main
 sys.exit(main(["merge", "merge.yaml", "--out", sys.argv[3]]))
 """

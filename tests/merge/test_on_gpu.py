@@ -15,6 +15,7 @@ from synthetic import lay_out
 from test_engine import THREE_SHARDS, checkpoint, digests
 from test_properties import HOSTILE, checkpoints
 
+from ramekin.environment import Processes
 from ramekin.errors import DamagedError, RamekinError, ResourceError, UsageError
 from ramekin.merge import devices, passes
 from ramekin.merge.engine import Means, merge_weights, probe
@@ -27,6 +28,7 @@ from ramekin.merge.loops.on_gpu.masking import philox as philox_on_gpu
 from ramekin.merge.loops.products import blocks_of
 from ramekin.merge.loops.windows import IN_MEMORY
 from ramekin.merge.resources import Resources, gpu_memory_needed, memory_needed
+from ramekin.merge.team import Crew
 from ramekin.methods import METHODS, Dare, DareTies, Method, ModelStock, RamUnique, Ties
 
 SIZES = {BF16: 2, F16: 2, F32: 4}
@@ -368,11 +370,11 @@ def test_auto_takes_a_gpu_only_where_cores_are_few(tmp_path: Path, monkeypatch: 
     (tmp_path / "nvidia0").touch()
     asked = []
     monkeypatch.setattr(torch.cuda, "is_available", lambda: asked.append(1) or True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
     for threads, there, chosen in ((2, True, "cuda"), (2, False, "cpu"), (8, True, "cpu")):
         monkeypatch.setattr(devices, "_DEVICES", tmp_path if there else tmp_path / "none")
-        monkeypatch.setattr("ramekin.merge.resources._usable_threads", lambda n=threads: n)
-        monkeypatch.setattr(devices, "Resources", lambda *a, n=threads, **k: Resources(*(a or (4 << 20, n)), **k))
-        found = devices.resources_for("auto", 3)
+        monkeypatch.setattr(devices, "usable_threads", lambda processes, n=threads: n * 4 // processes)
+        found = devices.resources_for("auto", Crew(Processes(3, 4, 3, 4), list))
         assert (found.device, found.local_rank) == (chosen, 3)
     assert asked == [1], "torch is imported only where a GPU shows"
     assert devices.resources_for("cpu").device == "cpu"

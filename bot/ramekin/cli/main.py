@@ -1,19 +1,18 @@
-"""The command line: which commands there are, and the one place where errors become exit codes."""
+"""The command line: which commands there are, and how one is run."""
 
 import importlib
-import signal
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from ramekin import __version__
+from ramekin.cli.guarding import guarded
 from ramekin.environment import Environment, withdraw_tokens
-from ramekin.errors import UsageError
 from ramekin.terminal import Terminal
+
+if TYPE_CHECKING:
+    from ramekin.merge.team import Team
 
 # What `--help` shows. The commands themselves, and what they need, are loaded when they are called.
 _COMMANDS: Final = {
@@ -31,9 +30,6 @@ _COMMANDS: Final = {
     "methods": ("describing", "List the merging methods with their formulas."),
     "schema": ("describing", "Print the JSON Schema of the manifest."),
 }
-
-INTERRUPTED: Final = (130, 143)
-"""Exit codes after Ctrl-C and after SIGTERM."""
 
 
 class _Lazy(click.Group):
@@ -80,41 +76,12 @@ def main(arguments: list[str] | None = None) -> int:
     terminal = Terminal(json_output="--json" in argv, color=environment.color)
     if environment.token:
         terminal.hide([environment.token.reveal()])
-    try:
-        with _terminable():
-            result: Any = cli.main(argv, prog_name="ramekin", standalone_mode=False, obj=(environment, terminal))
-    except (click.exceptions.Abort, KeyboardInterrupt) as error:
-        terminal.note("interrupted; the same command goes on from here")
-        return INTERRUPTED[isinstance(error.__cause__ or error, _Terminated)]
-    except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.ctx.get_help() if error.ctx else "", err=True)
-        return UsageError.exit_code
-    except click.ClickException as error:
-        context = error.ctx if isinstance(error, click.UsageError) else None
-        return terminal.usage(error.format_message(), context.command_path if context else "ramekin")
-    except BrokenPipeError:
-        return 141
-    except Exception as error:  # noqa: BLE001 - the one place where errors become exit codes
-        return terminal.failure(error)
-    return result if isinstance(result, int) else 0
 
+    def command(team: "Team | None" = None) -> Any:
+        return cli.main(argv, prog_name="ramekin", standalone_mode=False, obj=(environment, terminal, team))
 
-class _Terminated(KeyboardInterrupt):
-    """SIGTERM, which a runner sends to a job that is cancelled: what is under way ends as after Ctrl-C."""
+    if environment.processes.count > 1:
+        from ramekin.cli.processes import in_several
 
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """Let SIGTERM end a command as Ctrl-C does, unless somebody else has a use for it."""
-
-    def end(*_: object) -> None:
-        raise _Terminated
-
-    ours = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
-    if ours:
-        signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        if ours:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        return in_several(argv, environment.processes, terminal, command)
+    return guarded(terminal, command)

@@ -35,10 +35,10 @@ def command_options(command: F) -> F:
     @click.option("-q", "--quiet", is_flag=True, help="Tell nothing but errors.")
     @functools.wraps(command)
     def wrapped(*args: Any, json_output: bool, verbose: bool, quiet: bool, **kwargs: Any) -> Any:
-        environment, terminal = click.get_current_context().obj
+        environment, terminal, team = click.get_current_context().obj
         terminal.json_output = json_output
         terminal.verbosity = 1 if verbose else -1 if quiet else 0
         environment.check()
-        return command(Workbench(environment, terminal), *args, **kwargs)
+        return command(Workbench(environment, terminal, team), *args, **kwargs)
 
     return wrapped  # type: ignore[return-value]

@@ -4,13 +4,14 @@ from pathlib import Path
 from typing import Final
 
 from ramekin.merge.loops.choosing import cuda_device
-from ramekin.merge.resources import GPU_CHUNK, GPU_THREADS, Resources
+from ramekin.merge.resources import GPU_CHUNK, GPU_THREADS, Resources, usable_threads
+from ramekin.merge.team import Alone, Team
 
 _FEW_THREADS: Final = 4  # so many compute about as fast as the digest of the output is taken
 _DEVICES: Final = Path("/dev")
 
 
-def resources_for(device: str, local_rank: int = 0) -> Resources:
+def resources_for(device: str, team: Team | None = None) -> Resources:
     """What a merge may use on a device.
 
     `auto` is a GPU only where it pays: where one is there, and the processor has few cores. With more of them a merge
@@ -18,17 +19,18 @@ def resources_for(device: str, local_rank: int = 0) -> Resources:
 
     Args:
         device: `auto`, `cpu` or `cuda`.
-        local_rank: This process among those of this machine.
+        team: The processes, which share the cores of their machine, and have a GPU each; one alone if left out.
 
     Raises:
         UsageError: `cuda` was asked for, and this process has no GPU.
     """
-    usual = Resources(local_rank=local_rank)
+    team = team or Alone()
+    usual = Resources(threads=usable_threads(team.neighbours), local_rank=team.place)
     if device == "cuda":
-        cuda_device(local_rank)
+        cuda_device(team.place)
     if device == "cuda" or (device == "auto" and usual.threads < _FEW_THREADS and _gpu_at_hand()):
         threads = min(usual.threads, GPU_THREADS)
-        return Resources(GPU_CHUNK, threads, "cuda", local_rank=local_rank)
+        return Resources(GPU_CHUNK, threads, "cuda", local_rank=team.place)
     return usual
 
 

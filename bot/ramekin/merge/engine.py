@@ -1,42 +1,30 @@
 """The engine: all inputs streamed once for the statistics, where they are needed first, and once for the weights."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
+from typing import overload
 
 from ramekin.digests import sha256_of
-from ramekin.errors import RamekinError, UsageError
+from ramekin.errors import UsageError
 from ramekin.merge.chunks import Chunk
 from ramekin.merge.files import Supply, open_sources
 from ramekin.merge.loops.choosing import loops_for
 from ramekin.merge.loops.compiling import Bytes
-from ramekin.merge.operators import Operator, operator_for
-from ramekin.merge.output import INDEX_NAME, ShardWriter, data_order, shard_writer, write_index
+from ramekin.merge.operators import operator_for
+from ramekin.merge.orders import Counting, Means, Passed, Writing, WrittenFile, lead
+from ramekin.merge.output import INDEX_NAME, write_index
 from ramekin.merge.passes import Pass
-from ramekin.merge.resources import MAX_EXPERTS, Resources
+from ramekin.merge.resources import MAX_EXPERTS
 from ramekin.merge.statistics import Probe, joined
 from ramekin.merge.tally import Tally, check
-from ramekin.merge.team import Alone, Team, agree, share
 from ramekin.methods import Method
 from ramekin.methods.ram import RamFamily
-from ramekin.plan.layout import Layout, Shard, TensorTask
-from ramekin.progress import Progress, Silence
+from ramekin.plan.layout import Layout
 from ramekin.report import FileRecord
 
-__all__ = ["MergedWeights", "Probe", "WrittenFile", "merge_candidates", "merge_weights", "probe", "write_shard"]
-
-
-class WrittenFile(FileRecord):
-    """A finished file of weights. As JSON it is the state that an interrupted run goes on from.
-
-    Attributes:
-        statistics: Those of its tensors, where they were counted while it was written.
-        bytes_read: Bytes of tensor data that were read for it.
-    """
-
-    statistics: Probe | None = None
-    bytes_read: int = 0
+__all__ = ["Means", "MergedWeights", "Probe", "WrittenFile", "merge_candidates", "merge_weights", "probe"]
 
 
 @dataclass(frozen=True)
@@ -56,21 +44,6 @@ class MergedWeights:
     bytes_read: int
 
 
-@dataclass(frozen=True)
-class Means:
-    """What a merge works with.
-
-    Attributes:
-        resources: What it may use.
-        progress: Where progress shows.
-        team: The processes at work.
-    """
-
-    resources: Resources = field(default_factory=Resources)
-    progress: Progress = field(default_factory=Silence)
-    team: Team = field(default_factory=Alone)
-
-
 def probe(layout: Layout, supply: Supply, epsilon: float, means: Means | None = None) -> Probe:
     """Count, in one pass over all inputs, which experts changed which elements (Eq. 1-2).
 
@@ -81,75 +54,7 @@ def probe(layout: Layout, supply: Supply, epsilon: float, means: Means | None = 
     """
     means = means or Means()
     _check_experts(layout.experts)
-    tallies = []
-    with means.progress.bar("statistics", layout.input_bytes) as bar:
-        for step in (step for shard in layout.shards for step in supply.steps(shard)):
-            with supply.holding(step) as files, open_sources(files, layout.experts) as sources:
-                tally = Tally(sources, bar)
-                _go_over(Pass(sources, means.resources, threshold=epsilon), step.tensors, tally, means.team)
-            tallies.append(tally)
-    with _together(means.team):
-        check(tallies)
-    parts = means.team.gather([tally.statistics() for tally in tallies])
-    return joined([part for each in parts for part in each], layout)
-
-
-def write_shard(
-    shard: Shard,
-    supply: Supply,
-    experts: Sequence[str],
-    operator: Operator,
-    directory: Path,
-    *,
-    threshold: float | None = None,
-    means: Means | None = None,
-) -> WrittenFile:
-    """Merge one file of weights and write it into a directory, complete or not at all.
-
-    Args:
-        shard: Its tensors.
-        supply: Where the sources' files come from.
-        experts: Their names in manifest order.
-        operator: The method at work.
-        directory: Where the file goes.
-        threshold: A change must be greater than this for the overlap statistics; None if they are not counted.
-        means: What to work with.
-
-    Raises:
-        DamagedError: A source is truncated or holds NaN or infinity, or a result is too large for its type.
-        IncompatibleError: A tensor that is to be copied differs.
-        ResourceError: The disk is full.
-        UsageError: There are more experts than there is support for.
-    """
-    means = means or Means()
-    team = means.team
-    _check_experts(experts)
-    with (
-        means.progress.bar(f"merge {shard.file}", sum(task.input_bytes for task in shard.tensors)) as bar,
-        _shared_writer(shard, directory, team) as writer,
-    ):
-        digest = writer.digest if team.size == 1 else None
-        tallies = []
-        for step in supply.steps(shard):
-            with supply.holding(step) as files, open_sources(files, experts) as sources:
-                tally = Tally(sources, bar)
-                merging = Pass(
-                    sources, means.resources, (operator,), lambda chunk, _, data: writer.write(chunk, data), threshold
-                )
-                _go_over(merging, data_order(step), tally, team, digest, stopping=True)
-            tallies.append(tally)
-        if team.size > 1:
-            team.gather(None)  # all has been written
-            if not team.rank:
-                writer.digest_written()
-    parts = team.gather([tally.statistics() for tally in tallies])
-    statistics = joined([part for each in parts for part in each], Layout((shard,), tuple(experts)))
-    record = team.gather(writer.record)[0]
-    return WrittenFile(
-        **record.model_dump(),
-        statistics=None if threshold is None else statistics,
-        bytes_read=statistics.bytes_read,
-    )
+    return _led(Counting(layout, epsilon), supply, means)
 
 
 def merge_weights(  # noqa: PLR0913
@@ -197,18 +102,17 @@ def merge_weights(  # noqa: PLR0913
         if on_probe:
             on_probe(statistics)
     overlap = statistics.overlap if statistics else None
-    loops = loops_for(means.resources.device, means.resources.local_rank)
-    operator = operator_for(method, layout.experts, overlap, loops, counting=threshold is not None)
     written: dict[str, WrittenFile] = {}
     for shard in layout.shards:
         finished = (done or {}).get(shard.file)
         counted = finished is not None and (finished.statistics is not None or threshold is None)
         if finished is None or not counted or not (present or _is_there)(directory / shard.file, finished):
-            finished = write_shard(shard, supply, layout.experts, operator, directory, threshold=threshold, means=means)
+            order = Writing(shard, layout.experts, method, overlap, directory.absolute(), threshold)
+            finished = _led(order, supply, means)
             if on_shard:
                 on_shard(shard.file, finished)
         written[shard.file] = finished
-    return _merged(layout, method, directory, written, statistics, leading=not means.team.rank)
+    return _merged(layout, method, directory, written, statistics)
 
 
 def merge_candidates(
@@ -255,52 +159,21 @@ def merge_candidates(
                     for chunk, slot, tensor in chunks:
                         tally.add(chunk, slot, tensor.looks)
                         if chunk.last:
-                            check([tally])
+                            check(tally.faults)
                         for name, out in zip(methods, slot.outs, strict=True):
                             take(name, chunk, out[: chunk.out_bytes])
 
 
-def _go_over(
-    step: Pass,
-    tasks: Sequence[TensorTask],
-    tally: Tally,
-    team: Team,
-    digest: Callable[[Bytes], None] | None = None,
-    *,
-    stopping: bool = False,
-) -> None:
-    """Do this process's part of a pass; `stopping` at the first tensor that is wrong, instead of looking at all."""
-    with _together(team), closing(step.over(share(tasks, team))) as chunks:
-        for chunk, slot, tensor in chunks:
-            tally.add(chunk, slot, tensor.looks)
-            if digest:
-                digest(slot.outs[0, : chunk.out_bytes])
-            if stopping and chunk.last:
-                check([tally])
-
-
-@contextmanager
-def _together(team: Team) -> Iterator[None]:
-    """What one process meets here, all raise."""
-    error = None
-    try:
-        yield
-    except RamekinError as met:
-        error = met
-    agree(team, error)
-
-
-@contextmanager
-def _shared_writer(shard: Shard, directory: Path, team: Team) -> Iterator[ShardWriter]:
-    """A file that all processes write: the leading one makes it before the others open it, and names it after them."""
-    with ExitStack() as stack:
-        writer = None
-        for leading in (True, False):
-            with _together(team):
-                if leading == (not team.rank):
-                    writer = stack.enter_context(shard_writer(shard, directory, leading=leading))
-        assert writer  # noqa: S101
-        yield writer
+@overload
+def _led(order: Counting, supply: Supply, means: Means) -> Probe: ...
+@overload
+def _led(order: Writing, supply: Supply, means: Means) -> WrittenFile: ...
+def _led(order: Counting | Writing, supply: Supply, means: Means) -> Probe | WrittenFile:
+    """Have an order carried out by all processes, this one included."""
+    if means.team.size == 1:
+        return order.carry_out(supply, means)
+    lead(means.team, order, means.resources)
+    return order.carry_out(Passed(supply, means.team), means)
 
 
 def _merged(
@@ -309,11 +182,9 @@ def _merged(
     directory: Path,
     written: Mapping[str, WrittenFile],
     statistics: Probe | None,
-    *,
-    leading: bool,
 ) -> MergedWeights:
     records = {name: FileRecord(size=file.size, sha256=file.sha256) for name, file in written.items()}
-    if len(layout.shards) > 1 and leading:
+    if len(layout.shards) > 1:
         records[INDEX_NAME] = write_index(layout, directory)
     read = sum(file.bytes_read for file in written.values())
     if statistics is None:

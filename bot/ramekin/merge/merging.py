@@ -17,6 +17,7 @@ from ramekin.lock.model import Lock, PinnedSource
 from ramekin.manifest.reading import LoadedManifest
 from ramekin.merge.engine import Means, MergedWeights, Probe, WrittenFile, merge_weights
 from ramekin.merge.resources import Resources
+from ramekin.merge.team import Alone, Team
 from ramekin.plan.layout import Layout
 from ramekin.progress import Progress
 from ramekin.report import (
@@ -48,6 +49,7 @@ class MergeJob:
         notes: What the plan found worth telling; the report keeps it.
         endpoint: The Hub that links in the card lead to.
         resources: What the merge may use.
+        team: The processes that merge.
     """
 
     loaded: LoadedManifest
@@ -56,6 +58,7 @@ class MergeJob:
     notes: tuple[str, ...]
     endpoint: str
     resources: Resources = field(default_factory=Resources)
+    team: Team = field(default_factory=Alone)
 
 
 def merge_into(
@@ -119,7 +122,7 @@ def _merge_weights(job: MergeJob, stock: Stock, staging: Staging, progress: Prog
         statistics=Probe.model_validate(probe) if probe else None,
         on_probe=lambda found: staging.save(probe=found.model_dump(mode="json")),
         on_shard=on_shard,
-        means=Means(job.resources, progress),
+        means=Means(job.resources, progress, job.team),
     )
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -65,13 +66,22 @@ class ShardWriter:
             self.size += task.nbytes
 
     def begin(self) -> None:
-        """Write what comes before the data.
+        """Write what comes before the data. For the process that makes the file.
 
         Raises:
             ResourceError: The disk is full, or refuses.
         """
         with writable(self._where):
             _write_all(self._descriptor, memoryview(self._header), 0)
+
+    def join(self) -> None:
+        """Make sure that the file is the one that the leading process has begun.
+
+        Raises:
+            ResourceError: It is another: the processes do not see the same disk.
+        """
+        if os.pread(self._descriptor, len(self._header), 0) != self._header:
+            raise _elsewhere(self._where)
 
     def write(self, chunk: Chunk, data: Bytes) -> None:
         """Write a chunk in its place. May be called from any thread.
@@ -88,14 +98,31 @@ class ShardWriter:
         self._digest.update(data.data)
         self._digested += data.nbytes
 
+    def sync(self) -> None:
+        """Let other machines see what was written.
+
+        Raises:
+            ResourceError: The disk is full, or refuses.
+        """
+        with writable(self._where):
+            os.fsync(self._descriptor)
+
     def digest_written(self) -> None:
-        """Take all that was written, by this process or others, into the digest, from the file itself."""
+        """Take all that was written, by this process or others, into the digest, from the file itself.
+
+        It is opened anew: only then does a network's file system look for what other machines have written.
+
+        Raises:
+            ResourceError: It cannot be read, or lacks something.
+        """
         buffer = np.empty(_READ_BACK, np.uint8)
-        while self._digested < self.size:
-            got = os.preadv(self._descriptor, [buffer.data], self._digested)
-            if not got:
-                raise ResourceError(f"{self._where} ends too early", "check the disk, and run the same command again")
-            self.digest(buffer[: min(got, self.size - self._digested)])
+        with writable(self._where), _part(self._where).open("rb", buffering=0) as file:
+            file.seek(self._digested)
+            while self._digested < self.size:
+                got = file.readinto(buffer.data)
+                if not got:
+                    raise ResourceError(f"{self._where} ends too early", "check the disk, run the same command again")
+                self.digest(buffer[: min(got, self.size - self._digested)])
 
     @property
     def record(self) -> FileRecord:
@@ -118,15 +145,15 @@ def shard_writer(shard: Shard, directory: Path, *, leading: bool = True) -> Iter
         ResourceError: The disk is full, or refuses.
     """
     path = directory / shard.file
-    part = path.with_name(f"{path.name}.part")
-    with writable(path):
-        part.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(part, os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT | os.O_TRUNC if leading else 0), 0o666)
+    part = _part(path)
+    descriptor = _opened(path, leading=leading)
     try:
         try:
             writer = ShardWriter(descriptor, shard, path)
             if leading:
                 writer.begin()
+            else:
+                writer.join()
             yield writer
             if leading:
                 with writable(path):
@@ -140,6 +167,29 @@ def shard_writer(shard: Shard, directory: Path, *, leading: bool = True) -> Iter
     finally:
         if leading:
             part.unlink(missing_ok=True)
+
+
+def _part(path: Path) -> Path:
+    """What a file is called until it is complete."""
+    return path.with_name(f"{path.name}.part")
+
+
+def _opened(path: Path, *, leading: bool) -> int:
+    with writable(path):
+        if leading:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return os.open(_part(path), os.O_RDWR | os.O_CLOEXEC | os.O_CREAT | os.O_TRUNC, 0o666)
+        try:
+            return os.open(_part(path), os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError as error:
+            raise _elsewhere(path) from error
+
+
+def _elsewhere(path: Path) -> ResourceError:
+    return ResourceError(
+        f"{path}: a process on {socket.gethostname()} does not find the file that the first process writes",
+        "let all machines work in one shared directory, which has the same path on each",
+    )
 
 
 def write_index(layout: Layout, directory: Path) -> FileRecord:

@@ -21,8 +21,9 @@ GPU_THREADS: Final = 4
 """Threads that feed a GPU at most: more do not make its bus faster."""
 
 
-def _usable_threads() -> int:
-    return min(len(os.sched_getaffinity(0)), _MOST_THREADS)
+def usable_threads(processes: int = 1) -> int:
+    """Threads for each of so many processes on this machine, which share its processors."""
+    return max(1, min(len(os.sched_getaffinity(0)) // processes, _MOST_THREADS))
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Resources:
     """
 
     chunk_bytes: int = 4 << 20
-    threads: int = field(default_factory=_usable_threads)
+    threads: int = field(default_factory=usable_threads)
     device: Literal["cpu", "cuda"] = "cpu"
     window_bytes: int = 1 << 16
     local_rank: int = 0

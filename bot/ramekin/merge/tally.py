@@ -1,17 +1,46 @@
 """What the chunks of a pass add up to: overlap counts, bytes, and what is wrong with the data."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 
 from ramekin.checkpoint.tensors import ITEM_SIZES, LowRank, Tensor
-from ramekin.errors import DamagedError, IncompatibleError, Problem
+from ramekin.errors import DamagedError, IncompatibleError, Problem, RamekinError
 from ramekin.merge.chunks import Chunk, Slot
 from ramekin.merge.files import OpenSources
 from ramekin.merge.statistics import Probe, TensorOverlap
 from ramekin.methods.ram import Overlap
-from ramekin.plan.layout import Part, TensorTask
+from ramekin.plan.layout import Layout, Part, TensorTask
 from ramekin.progress import Bar
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is wrong with a tensor.
+
+    Attributes:
+        tensor: Its name.
+        kind: The error that it is.
+        problem: In words.
+    """
+
+    tensor: str
+    kind: type[RamekinError]
+    problem: Problem
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a pass found, or a part of one.
+
+    Attributes:
+        statistics: The overlap statistics of its tensors.
+        faults: Everything that is wrong with them.
+    """
+
+    statistics: Probe
+    faults: tuple[Fault, ...]
 
 
 class Tally:
@@ -20,13 +49,16 @@ class Tally:
     Args:
         sources: Names the sources.
         bar: Is told of the bytes that were read.
+
+    Attributes:
+        bytes_read: Bytes of tensor data that were read.
+        faults: What is wrong with the tensors that are complete.
     """
 
     def __init__(self, sources: OpenSources, bar: Bar) -> None:
         experts = len(sources.roles) - 1
         self.bytes_read = 0
-        self.damaged: list[Problem] = []
-        self.different: list[Problem] = []
+        self.faults: list[Fault] = []
         self._sources = sources
         self._bar = bar
         self._counts = np.zeros(1 << experts, np.int64)
@@ -51,10 +83,11 @@ class Tally:
             self._tensor[:] = 0
             self._bad[:] = 0
 
-    def statistics(self) -> Probe:
-        """The overlap statistics of the chunks taken so far."""
+    def found(self) -> Found:
+        """All of it, once the last tensor is complete."""
         overlap = Overlap(tuple(self._counts.tolist()))
-        return Probe(overlap=overlap, by_tensor=dict(self._by_tensor), bytes_read=self.bytes_read)
+        statistics = Probe(overlap=overlap, by_tensor=dict(self._by_tensor), bytes_read=self.bytes_read)
+        return Found(statistics, tuple(self.faults))
 
     def _complain(self, task: TensorTask) -> None:
         *sources, output = self._bad.tolist()
@@ -66,14 +99,17 @@ class Tally:
             if count and task.operation == "merge":
                 values = "1 value that is" if count == 1 else f"{count:,} values that are"
                 what = f"{where} has {values} NaN or infinite"
-                self.damaged.append(Problem(what, "these weights are damaged: pin another revision of this source"))
+                self._note(task, DamagedError, what, "these weights are damaged: pin another revision of this source")
             elif count:
                 what = f"{where} is of type {tensor.dtype}, cannot be merged, and differs from the base's"
-                self.different.append(Problem(what, "merge only experts that share this tensor with their base"))
+                self._note(task, IncompatibleError, what, "merge only experts that share this tensor with their base")
         if output and not any(sources):
             values = "1 value" if output == 1 else f"{output:,} values"
             what = f"tensor `{task.name}` would have {values} too large for {task.dtype}"
-            self.damaged.append(Problem(what, "choose `output.dtype: float32`, or check the experts' weights"))
+            self._note(task, DamagedError, what, "choose `output.dtype: float32`, or check the experts' weights")
+
+    def _note(self, task: TensorTask, kind: type[RamekinError], what: str, hint: str) -> None:
+        self.faults.append(Fault(task.name, kind, Problem(what, hint)))
 
 
 def _bytes(part: Part, chunk: Chunk) -> int:
@@ -83,15 +119,22 @@ def _bytes(part: Part, chunk: Chunk) -> int:
     return part.nbytes if part and chunk.last else 0
 
 
-def check(tallies: Iterable[Tally]) -> None:
-    """Raise what is wrong with the tensors that are complete, all of it at once.
+def check(faults: Iterable[Fault], layout: Layout | None = None) -> None:
+    """Raise all faults of one kind together, damage before the rest.
+
+    Args:
+        faults: The faults.
+        layout: Their order, where they come from several processes.
 
     Raises:
         DamagedError: A source holds NaN or infinity, or a result is too large for its type.
         IncompatibleError: A tensor that is to be copied differs.
     """
-    tallies = tuple(tallies)
-    if damaged := [problem for tally in tallies for problem in tally.damaged]:
-        raise DamagedError(problems=damaged)
-    if different := [problem for tally in tallies for problem in tally.different]:
-        raise IncompatibleError(problems=different)
+    faults = list(faults)
+    if layout and faults:
+        names = (task.name for shard in layout.shards for task in shard.tensors)
+        places = {name: place for place, name in enumerate(names)}
+        faults.sort(key=lambda fault: places[fault.tensor])
+    for kind in (DamagedError, IncompatibleError):
+        if problems := [fault.problem for fault in faults if fault.kind is kind]:
+            raise kind(problems=problems)

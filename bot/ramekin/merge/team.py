@@ -1,8 +1,13 @@
 """Several processes at work on one merge, or one alone."""
 
-from collections.abc import Sequence
+import pickle
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
+from ramekin.environment import Processes
+from ramekin.errors import InternalError
 from ramekin.plan.layout import TensorTask
 
 _T = TypeVar("_T")
@@ -19,8 +24,20 @@ class Team(Protocol):
     def size(self) -> int:
         """How many there are."""
 
+    @property
+    def place(self) -> int:
+        """This process among those on its machine."""
+
+    @property
+    def neighbours(self) -> int:
+        """How many are on its machine, this one included."""
+
     def gather(self, mine: _T) -> list[_T]:
-        """What every process has, by rank, on every process; none goes on before all have come here."""
+        """What every process has, by rank, on every process; none goes on before all have come here.
+
+        Raises:
+            Exception: What another process met, wherever it met it.
+        """
 
 
 class Alone:
@@ -28,10 +45,102 @@ class Alone:
 
     rank = 0
     size = 1
+    place = 0
+    neighbours = 1
 
     def gather(self, mine: _T) -> list[_T]:
         """What it has."""
         return [mine]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Instead of what a process was to give: why it cannot."""
+
+    error: Exception
+
+    @classmethod
+    def of(cls, error: Exception, rank: int) -> "Failure":
+        """An error on its way to other processes, with its traceback as a note, for `--verbose`."""
+        where = "".join(traceback.format_exception(error)).rstrip()
+        try:
+            travelled = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own, a moment ago
+        except Exception:  # noqa: BLE001 - an exception of any kind may turn out not to travel, in any way
+            travelled = InternalError(f"{type(error).__name__}: {error}"[:300], "report it, please")
+        travelled.add_note(f"in process {rank}:\n{where}")
+        return cls(travelled)
+
+
+@dataclass(frozen=True)
+class Dismissal:
+    """The leading process has ended, with this exit code."""
+
+    code: int
+
+
+class Dismissed(Exception):  # noqa: N818 - nothing is wrong
+    """There is nothing left to do for this process.
+
+    Attributes:
+        code: The exit code that all end with.
+    """
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class Crew:
+    """Several processes that do everything in step.
+
+    There is one thing that they do together, an exchange of what each has. Whoever fails gives a `Failure` at the next
+    one, wherever the others are by then; the leading one, when it ends, a `Dismissal`. So nobody waits for long for
+    somebody who will not come, and nobody has to ask.
+
+    Args:
+        processes: How many there are, and which this is.
+        exchange: Gives what every process has, by rank. Raises `LostError` when one is gone.
+    """
+
+    def __init__(self, processes: Processes, exchange: Callable[[object], list[object]]) -> None:
+        self.rank = processes.rank
+        self.size = processes.count
+        self.place = processes.place
+        self.neighbours = processes.neighbours
+        self._exchange = exchange
+        self._own: Failure | None = None
+        self._shared: Exception | None = None
+
+    def gather(self, mine: _T) -> list[_T]:
+        """What every process has, by rank.
+
+        Raises:
+            Dismissed: The leading process has ended.
+            Exception: The first failure by rank, the same on all.
+            LostError: A process is gone.
+        """
+        own, self._own = self._own, None
+        found = self._exchange(own or mine)
+        if isinstance(found[0], Dismissal):
+            raise Dismissed(found[0].code)
+        for each in found:
+            if isinstance(each, Failure):
+                self._shared = each.error
+                raise each.error
+        return found  # type: ignore[return-value]
+
+    def fail(self, error: Exception) -> None:
+        """Tell the others of an error at the next exchange, unless all know it already."""
+        if error is not self._shared:
+            self._own = Failure.of(error, self.rank)
+
+    def dismiss(self, code: int) -> None:
+        """Let the others end, with this exit code.
+
+        Raises:
+            LostError: One of them is gone.
+        """
+        self._exchange(Dismissal(code))
 
 
 def share(tasks: Sequence[TensorTask], team: Team) -> tuple[TensorTask, ...]:
@@ -52,7 +161,9 @@ def agree(team: Team, error: Exception | None) -> None:
     Raises:
         Exception: The first error by rank.
     """
-    if team.size > 1 or error:
-        for each in team.gather(error):
-            if each:
-                raise each
+    if team.size == 1:
+        if error:
+            raise error
+        return
+    for each in team.gather(Failure.of(error, team.rank) if error else None):
+        assert each is None  # noqa: S101 - a failure was raised
