@@ -164,7 +164,7 @@ def merge_prepared(
         team = bench.team or Alone()
         resources = resources_for(device, team)
     if resources.device == "cuda":
-        check_room((), memory_needed(len(layout.experts), resources))
+        check_room((), memory_needed(len(layout.experts), resources, layout.factor_bytes))
     started = time.monotonic()
     stock = gather(bench, prepared, shelf)
     seconds = time.monotonic() - started

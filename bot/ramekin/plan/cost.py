@@ -87,7 +87,7 @@ def estimate_cost(
         read_bytes=read,
         write_bytes=write,
         disk_bytes=disk.chosen.disk_bytes if disk else download + write,
-        memory_bytes=memory_needed(len(layout.experts), Resources()),
+        memory_bytes=memory_needed(len(layout.experts), Resources(), layout.factor_bytes),
         seconds=math.ceil(seconds),
         disk=disk,
     )

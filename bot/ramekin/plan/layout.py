@@ -79,3 +79,13 @@ class Layout:
     def input_bytes(self) -> int:
         """Bytes of tensor data that one pass over all inputs reads."""
         return sum(task.input_bytes for shard in self.shards for task in shard.tensors)
+
+    @property
+    def factor_bytes(self) -> int:
+        """Bytes, in float32, of the adapters' factors of the tensor that has the largest; 0 without adapters."""
+        products = (
+            4 * sum(part.a.numel + part.b.numel for part in task.experts if isinstance(part, LowRank))
+            for shard in self.shards
+            for task in shard.tensors
+        )
+        return max(products, default=0)

@@ -1,0 +1,89 @@
+"""A merge keeps to the memory that its plan states, whatever the size of the model; and stops before it starts if it
+cannot.
+
+The checkpoints have half a billion parameters each and take no disk: files of zeros with nothing behind them.
+"""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ramekin.merge.resources import Resources, memory_needed
+
+GIB = 1 << 30
+ROWS, WIDTH, LAYERS = 151_936, 896, 90  # an embedding of 272 MB, and 90 matrices of 8 MB each
+
+
+def checkpoint(directory: Path) -> int:
+    """Write a sparse checkpoint; returns how many parameters it has."""
+    directory.mkdir()
+    shapes = {"model.embed_tokens.weight": (ROWS, WIDTH)}
+    shapes |= {f"model.layers.{layer}.mlp.up_proj.weight": (4864, WIDTH) for layer in range(LAYERS)}
+    header, end = {}, 0
+    for name, (rows, columns) in shapes.items():
+        header[name] = {"dtype": "BF16", "shape": [rows, columns], "data_offsets": [end, end + 2 * rows * columns]}
+        end += 2 * rows * columns
+    text = json.dumps(header).encode()
+    with (directory / "model.safetensors").open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        file.truncate(8 + len(text) + end)
+    config = {"model_type": "llama", "vocab_size": ROWS, "hidden_size": WIDTH, "tie_word_embeddings": True}
+    (directory / "config.json").write_text(json.dumps(config))
+    (directory / "README.md").write_text("---\nlicense: mit\n---\n")
+    return end // 2
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    work = tmp_path_factory.mktemp("memory")
+    sizes = {checkpoint(work / name) for name in ("base", "a", "b", "c")}
+    assert min(sizes) > 500_000_000
+    manifest = {
+        "version": 1,
+        "base": "./base",
+        "experts": {name: f"./{name}" for name in ("a", "b", "c")},
+        "method": {"name": "ram+"},
+        "output": {"repo": "org/merged"},
+    }
+    (work / "merge.yaml").write_text(json.dumps(manifest))
+    assert ramekin(work, "lock", "merge.yaml").returncode == 0
+    return work
+
+
+def ramekin(work: Path, *arguments: str, limit: int = resource.RLIM_INFINITY) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"HF_HOME": str(work / "home"), "HF_HUB_OFFLINE": "1"}
+    environment.pop("CI", None)
+    return subprocess.run(
+        [sys.executable, "-m", "ramekin", *arguments],
+        cwd=work,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)),
+    )
+
+
+@pytest.mark.slow
+def test_half_a_billion_parameters_in_three_gibibytes(work: Path) -> None:
+    done = ramekin(work, "merge", "merge.yaml", "--out", "out", "--json", limit=3 * GIB)
+    assert done.returncode == 0, done.stderr
+    peak = json.loads(done.stdout)["cost"]["peak_rss_bytes"]
+    assert peak < memory_needed(3, Resources()) < GIB, "what the plan states is kept, and is not idle talk"
+    assert (work / "out/model.safetensors").stat().st_size > GIB * 0.95
+
+
+@pytest.mark.parametrize("limit", [450 << 20, 600 << 20])
+def test_a_limit_that_cannot_work_stops_it_before_it_starts(limit: int, work: Path) -> None:
+    done = ramekin(work, "merge", "merge.yaml", "--out", "small", limit=limit)
+    assert done.returncode == 8, done.stderr
+    errors = [line for line in done.stderr.splitlines() if line.startswith(("error:", " hint:"))]
+    assert len(errors) == 2
+    assert "memory" in errors[0]
+    assert not (work / "small").exists()
+    assert not [path for path in work.iterdir() if "small" in path.name]
