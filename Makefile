@@ -31,8 +31,10 @@ lint: $(VENV)/.dev ## Formatter, linter, strict types, workflows.
 	$(BIN)/zizmor --offline --quiet --persona auditor .github templates/init/.github
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml templates/init/.github/workflows/*.yml
 
-bench: $(VENV)/.dev ## Measure merging against reading and writing the same bytes, and how soon commands answer.
-	$(BIN)/python benchmarks/merge.py
+# More for benchmarks/merge.py, such as BENCH="--sizes 0.5,1.5 --dir /big/disk".
+BENCH ?= --mergekit ram,ties
+bench: $(VENV)/.dev $(MERGEKIT)/.ready ## Measure merging against reading and writing the same bytes and against mergekit, and how soon commands answer.
+	$(BIN)/python benchmarks/merge.py $(BENCH)
 	$(BIN)/python benchmarks/startup.py
 
 mergekit: $(MERGEKIT)/.ready ## Install mergekit, which tests and benchmarks compare with, in a venv of its own.

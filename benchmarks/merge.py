@@ -22,16 +22,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
-from processes import measured
+from processes import FailedError, measured
 from tables import COUNTERPARTS, Figures, Row, machine, report
 
 HERE: Final = Path(__file__).parent
 MERGEKIT: Final = HERE.parent / ".venv-mergekit" / "bin" / "mergekit-yaml"
 EXPERTS: Final = ("coder", "tool", "memory")
 SIZES: Final = ("0.5", "1.5", "3")
-ENVIRONMENT: Final = {
-    name: value for name, value in os.environ.items() if name not in {"CI", "PYTHONDONTWRITEBYTECODE"}
-} | {"HF_HUB_OFFLINE": "1"}
+SET_ASIDE: Final = {"CI", "PYTHONDONTWRITEBYTECODE"}
+"""Variables that would keep ramekin from writing its lock, or interpreters from keeping what they compiled."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +53,17 @@ class Checkpoints:
         """Whether the page cache can hold the inputs beside an output, its copy and a process."""
         return 1.5 * self.bytes_in + 2e9 < available_memory()
 
+    @property
+    def home(self) -> Path:
+        """Where programs keep what they remember, such as digests."""
+        return self.directory / "home"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Nothing is asked of the network, or remembered from elsewhere."""
+        kept = {name: value for name, value in os.environ.items() if name not in SET_ASIDE}
+        return kept | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(self.home)}
+
     def manifest(self, method: str) -> Path:
         """`merge.yaml`, for a method."""
         more = {"expert": EXPERTS[0]} if method == "ram-unique" else {}
@@ -68,8 +78,8 @@ class Checkpoints:
         path.write_text(json.dumps(content))
         return path
 
-    def mergekit_config(self, method: str) -> Path:
-        """The same for mergekit, with the same arithmetic: in float32, rounded once to bfloat16."""
+    def mergekit_config(self, method: str, dtype: str) -> Path:
+        """The same for mergekit, which calculates in `dtype`."""
         name, parameters = COUNTERPARTS[method]
         own = {key: value for key, value in parameters.items() if key in {"weight", "density"}}
         shared = {key: value for key, value in parameters.items() if key not in own}
@@ -78,7 +88,7 @@ class Checkpoints:
             "merge_method": name,
             "models": [{"model": str(self.directory / expert), "parameters": own} for expert in EXPERTS],
             "parameters": shared,
-            "dtype": "float32",
+            "dtype": dtype,
             "out_dtype": "bfloat16",
         }
         path = self.directory / "mergekit.yaml"
@@ -100,10 +110,12 @@ class Checkpoints:
     def run(self, row: Row, command: Sequence[str]) -> None:
         """One round of a row; what the command writes into `out` is removed."""
         cat, cp = self.bytes_alone()
-        row.rounds.append(measured(command, ENVIRONMENT, self.directory / "log.txt"))
+        try:
+            row.rounds.append(measured(command, self.environment, self.directory / "log.txt"))
+        finally:
+            shutil.rmtree(self.directory / "out", ignore_errors=True)
         row.cats.append(cat)
         row.copies.append(cp)
-        shutil.rmtree(self.directory / "out", ignore_errors=True)
         print(f"  {row.size}B {row.name}: {row.rounds[-1].wall:.2f} s, {row.ratio:.2f}", file=sys.stderr)
 
 
@@ -125,22 +137,27 @@ def ramekin(*arguments: str) -> list[str]:
 def merge_command(checkpoints: Checkpoints, method: str) -> list[str]:
     """A merge whose lock is at hand."""
     manifest = str(checkpoints.manifest(method))
-    measured(ramekin("lock", manifest), ENVIRONMENT, checkpoints.directory / "log.txt")
+    measured(ramekin("lock", manifest), checkpoints.environment, checkpoints.directory / "log.txt")
     return ramekin("merge", manifest, "--locked", "--quiet", "--out", str(checkpoints.directory / "out"))
 
 
-def mergekit_command(checkpoints: Checkpoints, method: str) -> list[str]:
-    """The options that its README names for speed and memory, and nothing beside the weights to do."""
+def mergekit_command(checkpoints: Checkpoints, method: str, dtype: str) -> list[str]:
+    """With the option that its README names for memory, and nothing beside the weights to do.
+
+    It may need more memory than there is: then it is what the kernel shall end, and nothing else of the machine's.
+    """
     options = ["--lazy-unpickle", "--no-copy-tokenizer", "--no-write-model-card", "--quiet"]
-    return [str(MERGEKIT), str(checkpoints.mergekit_config(method)), str(checkpoints.directory / "out"), *options]
+    config, out = checkpoints.mergekit_config(method, dtype), checkpoints.directory / "out"
+    return ["choom", "-n", "1000", "--", str(MERGEKIT), str(config), str(out), *options]
 
 
-def measure(checkpoints: Checkpoints, methods: Sequence[str], mergekit: Sequence[str], rounds: int) -> list[Row]:
-    """All rows of one size."""
+def measure(checkpoints: Checkpoints, methods: Sequence[str], rounds: int) -> list[Row]:
+    """All rows of ours at one size."""
     size = checkpoints.size
     manifest = str(checkpoints.manifest("ram"))
+    shutil.rmtree(checkpoints.home, ignore_errors=True)
     checkpoints.bytes_alone()  # fills the page cache
-    lock = Row(size, "ramekin lock, the first time", "cat")
+    lock = Row(size, "ramekin lock", "cat")
     checkpoints.run(lock, ramekin("lock", "--upgrade", manifest))
     stats = Row(size, "ramekin stats", "cat")
     merges = {method: Row(size, f"ramekin {method}", "cat + cp") for method in methods}
@@ -149,12 +166,20 @@ def measure(checkpoints: Checkpoints, methods: Sequence[str], mergekit: Sequence
         checkpoints.run(stats, ramekin("stats", manifest, "--locked", "--quiet"))
         for method, row in merges.items():
             checkpoints.run(row, merge_command(checkpoints, method))
-    others = []
-    for method in mergekit:
-        row = Row(size, f"mergekit {COUNTERPARTS[method][0]}", "cat + cp")
-        checkpoints.run(row, mergekit_command(checkpoints, method))
-        others.append(row)
-    return [lock, stats, *merges.values(), *others]
+    return [lock, stats, *merges.values()]
+
+
+def measure_mergekit(checkpoints: Checkpoints, methods: Sequence[str], dtype: str) -> list[Row]:
+    """All rows of mergekit's at one size, one round each; it may fail for want of memory."""
+    rows = []
+    for method in methods:
+        row = Row(checkpoints.size, f"mergekit {COUNTERPARTS[method][0]}", "cat + cp")
+        try:
+            checkpoints.run(row, mergekit_command(checkpoints, method, dtype))
+        except FailedError as error:
+            print(error, file=sys.stderr)
+        rows.append(row)
+    return rows
 
 
 @contextlib.contextmanager
@@ -179,7 +204,8 @@ def checkpoints_in(directory: Path, size: str, *, keep: bool) -> Iterator[Checkp
 def warm_up(directory: Path, methods: Sequence[str], mergekit: Sequence[str]) -> None:
     """Compile every loop and every module once; both are kept on disk from then on."""
     with checkpoints_in(directory, "warm", keep=False) as checkpoints:
-        measure(checkpoints, methods, mergekit[:1], 1)
+        measure(checkpoints, methods, 1)
+        measure_mergekit(checkpoints, mergekit[:1], "bfloat16")
 
 
 def known_methods() -> list[str]:
@@ -193,7 +219,10 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--sizes", default="0.5", help=f"of {','.join(SIZES)}; 3 needs 32 GB of disk")
     parser.add_argument("--methods", default="all", help="of `ramekin methods`, comma-separated")
     parser.add_argument("--mergekit", default="", help="methods, by our names, that it is timed with too, or `all`")
-    parser.add_argument("--mergekit-sizes", default="0.5", help="sizes that mergekit is timed at")
+    parser.add_argument(
+        "--mergekit-sizes", default="0.5", help="sizes that it is timed at; 1.5 needs over 24 GB of memory"
+    )
+    parser.add_argument("--mergekit-dtype", default="bfloat16", help="it calculates in this, or in float32, as we do")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--dir", type=Path, help="where to build the checkpoints, or where they are")
     parser.add_argument("--keep", action="store_true", help="leave there what was built, for the next run")
@@ -222,11 +251,12 @@ def main() -> None:
             others = chosen.mergekit if size in chosen.mergekit_sizes.split(",") else []
             with checkpoints_in(directory, size, keep=chosen.keep) as checkpoints:
                 cached = checkpoints.cached
-                rows = measure(checkpoints, chosen.methods, others, chosen.rounds)
+                rows = measure(checkpoints, chosen.methods, chosen.rounds)
+                rows += measure_mergekit(checkpoints, others, chosen.mergekit_dtype)
                 found.append(Figures(size, checkpoints.bytes_in, cached, rows))
     print(report(found, chosen.rounds))
     if chosen.json:
-        figures = [asdict(row) | {"ratio": row.ratio} for one in found for row in one.rows]
+        figures = [asdict(row) | {"ratio": row.ratio if row.rounds else None} for one in found for row in one.rows]
         chosen.json.write_text(json.dumps({"machine": machine(), "rows": figures}, indent=2) + "\n")
 
 

@@ -2,11 +2,14 @@
 
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+
+class FailedError(Exception):
+    """A process that did not succeed."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,9 @@ def measured(command: Sequence[str], environment: Mapping[str, str] | None = Non
     What it prints goes to `log`, or nowhere. `wait4` counts what the process itself has waited for, too. The peak is
     never less than the peak of the process that calls this, which a child has until it starts its program: keep that
     one small.
+
+    Raises:
+        FailedError: It did not succeed.
     """
     with open(log or os.devnull, "wb") as output:  # noqa: PTH123
         started = time.perf_counter()
@@ -39,5 +45,5 @@ def measured(command: Sequence[str], environment: Mapping[str, str] | None = Non
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         said = log.read_text(errors="replace")[-2000:] if log else ""
-        sys.exit(f"{' '.join(command)}: exit {process.returncode}\n{said}")
+        raise FailedError(f"{' '.join(command)}: exit {process.returncode}\n{said}")
     return Measured(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)

@@ -25,7 +25,7 @@ COUNTERPARTS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
 
 @dataclass
 class Row:
-    """One command at one size: a process a round, and `cat` and `cp` right before it."""
+    """One command at one size: a process a round, and `cat` and `cp` right before it. No rounds: it failed."""
 
     size: str
     name: str
@@ -77,8 +77,11 @@ def size_table(figures: Figures) -> Iterator[str]:
     yield ""
     yield "| process | wall s | processor s | peak MiB | against | ratio | mergekit takes |"
     yield "|---|--:|--:|--:|---|--:|--:|"
-    walls = {row.name: row.wall for row in rows}
+    walls = {row.name: row.wall for row in rows if row.rounds}
     for row in rows:
+        if not row.rounds:
+            yield f"| {row.name} | failed | | | {row.against} | | |"
+            continue
         counterpart = f"mergekit {COUNTERPARTS.get(row.name.removeprefix('ramekin '), ('', {}))[0]}"
         times = f"{walls[counterpart] / row.wall:.1f} times" if counterpart in walls else ""
         measures = f"{row.wall:.2f} | {row.processor:.2f} | {row.peak / 2**20:.0f}"
@@ -97,9 +100,9 @@ def marginal_table(smaller: Sequence[Row], larger: Sequence[Row]) -> Iterator[st
     yield ""
     yield "| process | more wall s | more s of its bytes | ratio | peak, larger to smaller |"
     yield "|---|--:|--:|--:|--:|"
-    before = {row.name: row for row in smaller}
+    before = {row.name: row for row in smaller if row.rounds}
     for row in larger:
-        if old := before.get(row.name):
+        if row.rounds and (old := before.get(row.name)):
             more, moved = row.wall - old.wall, statistics.median(row.bytes_moved) - statistics.median(old.bytes_moved)
             yield f"| {row.name} | {more:.2f} | {moved:.2f} | {more / moved:.2f} | {row.peak / old.peak:.2f} |"
     yield ""
@@ -117,7 +120,10 @@ def machine() -> str:
 
 def report(found: Sequence[Figures], rounds: int) -> str:
     """All tables."""
-    lines = [f"{machine()}; {rounds} rounds, medians, the largest peak; `lock` and mergekit once.", ""]
+    lines = [
+        f"{machine()}; {rounds} rounds, medians, the largest peak; `lock`, which takes all digests, and mergekit once.",
+        "",
+    ]
     for figures in found:
         lines += size_table(figures)
     for smaller, larger in itertools.pairwise(figures.rows for figures in found):
