@@ -50,8 +50,8 @@ class Checkpoints:
 
     @property
     def cached(self) -> bool:
-        """Whether the page cache can hold the inputs beside an output, its copy and a process."""
-        return 1.5 * self.bytes_in + 2e9 < available_memory()
+        """Whether the page cache can hold the inputs beside an output, or its copy, and a process."""
+        return 1.25 * self.bytes_in + 2e9 < available_memory()
 
     @property
     def home(self) -> Path:
