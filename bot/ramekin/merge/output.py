@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from ramekin.atomic import enough_disk, sync_directory, write_atomically
+from ramekin.atomic import begin_to_sync, enough_disk, sync_directory, write_atomically
 from ramekin.checkpoint.tensors import ITEM_SIZES
 from ramekin.errors import ResourceError
 from ramekin.merge.chunks import Chunk
@@ -92,6 +92,7 @@ class ShardWriter:
         place = self._begin[chunk.task.name] + chunk.first * ITEM_SIZES[chunk.task.dtype]
         with writable(self._where):
             _write_all(self._descriptor, data.data, place)
+        begin_to_sync(self._descriptor, place, data.nbytes)
 
     def digest(self, data: Bytes) -> None:
         """Take the next bytes of the file, in order, into its digest."""
