@@ -48,12 +48,13 @@ class Job:
     """A chunk of it, to be looked at or, at last, to be finished.
 
     Attributes:
+        lookers: Numbers of the operators that look at it; none where it is finished.
         seen: What looking found, by the number of the operator.
     """
 
     tensor: TensorJob
     chunk: Chunk
-    final: bool = True
+    lookers: Sequence[int] = ()
     seen: dict[int, object] = field(default_factory=dict)
 
 
@@ -98,7 +99,7 @@ class Pass:
             return Slot.make(experts, self.resources.row_bytes, self.resources.out_bytes, max(1, len(self.operators)))
 
         for job, buffers in in_order(self._jobs(tasks), self._work, slot, self.resources):
-            if job.final:
+            if not job.lookers:
                 yield job.chunk, buffers, job.tensor
             else:
                 for number, seen in job.seen.items():
@@ -108,14 +109,22 @@ class Pass:
         """Look at each tensor for as long as an operator wants to, then finish it."""
         for task in tasks:
             tensor = self._begin(task)
-            row = max((work.row for work in tensor.works), default=0)
-            while looking := [work for work in tensor.works if work.looking]:
-                tensor.looks += 1
-                yield from (Job(tensor, chunk, final=False) for chunk in cut(task, self.resources.chunk_bytes, row))
+            while any(work.looking for work in tensor.works):
+                yield from self._looks(tensor)
                 yield Landing()
-                for work in looking:
-                    work.settle()
-            yield from (Job(tensor, chunk) for chunk in cut(task, self.resources.chunk_bytes, row))
+                for work in tensor.works:
+                    if work.looking:
+                        work.settle()
+            yield from (Job(tensor, chunk) for chunk in cut(task, self.resources.chunk_bytes))
+
+    def _looks(self, tensor: TensorJob) -> Iterator[Job]:
+        """One look for all operators whose chunks may end at the same places."""
+        looking = {number: work.row for number, work in enumerate(tensor.works) if work.looking}
+        rows = sorted({row for row in looking.values() if row}) or [0]
+        for row in rows:
+            tensor.looks += 1
+            lookers = [number for number, own in looking.items() if (own or rows[0]) == row]
+            yield from (Job(tensor, chunk, lookers) for chunk in cut(tensor.task, self.resources.chunk_bytes, row))
 
     def _begin(self, task: TensorTask) -> TensorJob:
         factors = {
@@ -148,19 +157,18 @@ class Pass:
         else:
             self._open_windows(job.tensor, chunk, slot)
             self._compute(job, slot)
-        if self.write and job.final:
+        if self.write and not job.lookers:
             for number in range(len(self.operators)):
                 self.write(chunk, number, slot.outs[number, : chunk.out_bytes])
 
     def _compute(self, job: Job, slot: Slot) -> None:
         chunk = job.chunk
-        if not job.final:
-            for number, work in enumerate(job.tensor.works):
-                if work.looking:
-                    job.seen[number] = work.look(chunk, slot)
+        if job.lookers:
+            for number in job.lookers:
+                job.seen[number] = job.tensor.works[number].look(chunk, slot)
         elif self.threshold is not None and not any(operator.counts for operator in self.operators):
             self._loops.count_patterns(*slot.sources, chunk.count, np.float32(self.threshold), slot.counts, slot.bad)
-        for number, work in enumerate(job.tensor.works if job.final else ()):
+        for number, work in enumerate(() if job.lookers else job.tensor.works):
             found = slot.bad.copy()
             work.merge(chunk, slot, slot.outs[number])
             # Every loop counts what is wrong with the sources; it is told once.

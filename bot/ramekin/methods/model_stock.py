@@ -46,15 +46,19 @@ class ModelStock(Method):
     def share(products: Sequence[Sequence[float]]) -> float:
         """t, the share of the experts' mean, from the inner products `[N, N]` of the changes (upper triangle).
 
-        A pair with a change that is 0 has no angle, and counts as orthogonal.
+        A pair with a change that is 0 has no angle, and counts as orthogonal. The root of the product of two equal
+        squares is exact, so changes that are equal or opposite meet at an angle that is. The denominator is never
+        negative, but for rounding.
         """
         experts = range(len(products))
-        norms = [math.sqrt(products[t][t]) for t in experts]
+        squares = [products[t][t] for t in experts]
         cosines = [
-            max(-1.0, min(1.0, products[t][u] / norms[t] / norms[u])) if norms[t] and norms[u] else 0.0
+            max(-1.0, min(1.0, products[t][u] / math.sqrt(squares[t] * squares[u])))
+            if squares[t] and squares[u]
+            else 0.0
             for t in experts
             for u in experts[t + 1 :]
         ]
         cosine = sum(cosines) / len(cosines)
         denominator = 1.0 + (len(products) - 1) * cosine
-        return max(0.0, min(1.0, len(products) * cosine / denominator)) if denominator else 0.0
+        return max(0.0, min(1.0, len(products) * cosine / denominator)) if denominator > 0 else 0.0

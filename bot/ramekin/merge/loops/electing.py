@@ -152,9 +152,8 @@ def _elect(rows: Floats, n: int, weights: Floats, scale: np.float32, merged: Flo
     for t in range(len(weights)):
         change, weight = rows[t + 1], weights[t]
         for i in range(n):
-            value = np.float32(weight * change[i])
-            agrees = (value > 0) if elected[i] >= 0 else (value < 0)
-            merged[i] += value if agrees else np.float32(0)
+            agrees = (change[i] > 0) if elected[i] >= 0 else (change[i] < 0)
+            merged[i] += np.float32(weight * change[i]) if agrees else np.float32(0)
             weight_sum[i] += weight if agrees else np.float32(0)
     for i in range(n):
         mean = np.float32(merged[i] / (weight_sum[i] if weight_sum[i] > 0 else np.float32(1)))

@@ -32,7 +32,7 @@ def merge_ram(
         held: `[4]`, what of them the rows hold.
         count: Elements to merge.
         epsilon: A change must be greater than this.
-        coefficients: `[2**N]`, by pattern, bit t set where expert t changed the element.
+        coefficients: `[2**N]`, by pattern, bit t set where expert t changed the element; that of nobody is 0.
         out: The output's bytes.
         out_kind: Its element type.
         counts: `[2**N]`, added to as by `count_patterns`; empty where nobody counts.
@@ -55,9 +55,9 @@ def merge_ram(
         for i in range(n):
             factor[i] = coefficients[masks[i]]
         for i in range(n):
-            # What nobody changed keeps the base's bits: adding a zero would turn -0.0 into +0.0.
+            # What counts for nothing leaves the base's bits: adding a zero would turn -0.0 into +0.0.
             merged = np.float32(base[i] + np.float32(factor[i] * total[i]))
-            base[i] = merged if masks[i] else base[i]
+            base[i] = merged if factor[i] != np.float32(0) else base[i]
         bad[-1] += store(base, out_kind, start, n, out)
         if len(counts):
             tally(masks, n, counts)

@@ -123,12 +123,12 @@ def _elect(base: Tensor, changes: list[Tensor], weights: Floats, scale: np.float
     """
     merged, weight_sum = torch.zeros_like(base), torch.zeros_like(base)
     for change, weight in zip(changes, weights, strict=True):
-        merged.add_(change.mul_(float(weight)))
+        merged.add_(change * float(weight))
     positive = merged >= 0
     merged.zero_()
-    for value, weight in zip(changes, weights, strict=True):
-        agrees = torch.where(positive, value > 0, value < 0)
+    for change, weight in zip(changes, weights, strict=True):
+        agrees = torch.where(positive, change > 0, change < 0)
         weight_sum.add_(agrees, alpha=float(weight))  # exact: the weight times 0 or 1
-        merged.add_(value.masked_fill_(agrees.logical_not_(), 0.0))
+        merged.add_(change.mul_(float(weight)).masked_fill_(agrees.logical_not_(), 0.0))
     merged.div_(weight_sum.masked_fill_((weight_sum > 0).logical_not_(), 1.0))
     return merged.mul_(float(scale)).add_(base)

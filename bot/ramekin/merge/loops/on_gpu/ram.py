@@ -33,9 +33,8 @@ def merge_ram(
         changed = _changed(change, epsilon)
         masks.add_(changed, alpha=1 << t)
         total.add_(change.masked_fill_(changed.logical_not_(), 0.0))
-    total.mul_(rows.put(coefficients).index_select(0, masks))
-    # What nobody changed keeps the base's bits: adding a zero would turn -0.0 into +0.0.
-    merged = torch.where(masks != 0, total.add_(base), base)
+    factors = rows.put(coefficients).index_select(0, masks)
+    merged = torch.where(factors != 0, total.mul_(factors).add_(base), base)  # see `loops.ram`
     rows.store(merged, out, out_kind, bad)
     if len(counts):
         counts += _tally(masks, len(counts))
