@@ -1,8 +1,10 @@
-"""RAM written down from the paper, element by element, slowly: what the engine is compared with.
+"""Every method written down from its paper, element by element, slowly: what the engine is compared with.
 
 Conversions are torch's (bfloat16) and numpy's (float16), so nothing here shares code with the kernels.
 """
 
+import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -99,3 +101,136 @@ def merge(
             # c == 0: tau is 0 and the base stays what it is, -0.0 included
         merged[tensor] = result
     return Expected(patterns, tuple(lambdas), merged)
+
+
+def changes(base: np.ndarray, experts: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """tau_t, flat; 0 where an expert has no element."""
+    found = []
+    for expert in experts:
+        tau = np.zeros_like(base)
+        n = min(len(base), len(expert))
+        tau[:n] = expert[:n] - base[:n]
+        found.append(tau)
+    return found
+
+
+def summed(base: np.ndarray, terms: Sequence[np.ndarray]) -> np.ndarray:
+    """The sum of float32 terms in their order."""
+    total = np.zeros_like(base)
+    for term in terms:
+        total = total + term
+    return total
+
+
+def average(base: np.ndarray, experts: Sequence[np.ndarray]) -> np.ndarray:
+    """The mean; an expert that lacks an element leaves it as the base has it."""
+    whole = [np.concatenate([expert, base[len(expert) :]])[: len(base)] for expert in experts]
+    return F(1.0 / len(experts)) * summed(base, whole)
+
+
+def task_arithmetic(base: np.ndarray, experts: Sequence[np.ndarray], weights: Sequence[float]) -> np.ndarray:
+    """The base and the weighted sum of all task vectors."""
+    return base + summed(base, [F(w) * tau for w, tau in zip(weights, changes(base, experts), strict=True)])
+
+
+def ram_unique(base: np.ndarray, experts: Sequence[np.ndarray], which: int, scale: float, epsilon: float) -> np.ndarray:
+    """What one expert alone has changed."""
+    taus = changes(base, experts)
+    changed = [np.abs(tau) > F(epsilon) for tau in taus]
+    alone = changed[which] & (np.sum(changed, axis=0) == 1)
+    return np.where(alone, base + F(scale) * taus[which], base)
+
+
+def trimmed(tau: np.ndarray, density: float) -> np.ndarray:
+    """The k largest magnitudes, equals by the lower index, by sorting; 0 elsewhere."""
+    k = max(1, math.floor(density * len(tau)))
+    order = np.lexsort((np.arange(len(tau)), -np.abs(tau)))
+    kept = np.zeros_like(tau)
+    kept[order[:k]] = tau[order[:k]]
+    return kept
+
+
+def elected(base: np.ndarray, taus: Sequence[np.ndarray], weights: Sequence[float], scale: float) -> np.ndarray:
+    """The weighted mean of those changes that have the sign which weighs more."""
+    terms = [F(w) * tau for w, tau in zip(weights, taus, strict=True)]
+    gamma = np.where(summed(base, terms) >= 0, F(1), F(-1))
+    agree = [np.sign(tau) == gamma for tau in taus]
+    numerator = summed(base, [np.where(a, term, F(0)) for a, term in zip(agree, terms, strict=True)])
+    denominator = summed(base, [np.where(a, F(w), F(0)) for a, w in zip(agree, weights, strict=True)])
+    mean = np.where(denominator > 0, numerator / np.where(denominator > 0, denominator, F(1)), F(0))
+    return base + F(scale) * mean
+
+
+def ties(
+    base: np.ndarray, experts: Sequence[np.ndarray], density: float, weights: Sequence[float], scale: float
+) -> np.ndarray:
+    """Trim, elect, merge."""
+    return elected(base, [trimmed(tau, density) for tau in changes(base, experts)], weights, scale)
+
+
+def philox(counter: Sequence[int], key: Sequence[int]) -> list[int]:
+    """Philox 4x32 with 10 rounds, as in table 2 of its paper (Salmon et al., 2011), on Python's integers."""
+    c, k, low = list(counter), list(key), 2**32 - 1
+    for i in range(10):
+        if i:
+            k = [(k[0] + 0x9E3779B9) & low, (k[1] + 0xBB67AE85) & low]
+        left, right = c[0] * 0xD2511F53, c[2] * 0xCD9E8D57
+        c = [(right >> 32) ^ c[1] ^ k[0], right & low, (left >> 32) ^ c[3] ^ k[1], left & low]
+    return c
+
+
+def kept_at_random(n: int, drop_rate: float, seed: int, expert: str, tensor: str) -> np.ndarray:
+    """The mask of one expert for one tensor, flat: element i has word i mod 4 of counter i // 4."""
+    key = hashlib.sha256(f"{seed}\0{expert}\0{tensor}".encode()).digest()
+    words = int.from_bytes(key[:4], "little"), int.from_bytes(key[4:8], "little")
+    drawn = [word for i in range((n + 3) // 4) for word in philox([i & (2**32 - 1), i >> 32, 0, 0], words)]
+    return np.array([word / 2**32 >= drop_rate for word in drawn[:n]], bool)
+
+
+def dare(
+    base: np.ndarray, experts: Sequence[np.ndarray], masks: Sequence[np.ndarray], p: float, weights: Sequence[float]
+) -> np.ndarray:
+    """The base and the weighted sum of what was not dropped, rescaled."""
+    kept = [np.where(mask, tau, F(0)) for mask, tau in zip(masks, changes(base, experts), strict=True)]
+    rescale = 1.0 / (1.0 - p)
+    return base + summed(base, [F(w * rescale) * tau for w, tau in zip(weights, kept, strict=True)])
+
+
+def dare_ties(
+    base: np.ndarray,
+    experts: Sequence[np.ndarray],
+    masks: Sequence[np.ndarray],
+    p: float,
+    weights: Sequence[float],
+    scale: float,
+) -> np.ndarray:
+    """The same, but elected and averaged as TIES does."""
+    rescale = F(1.0 / (1.0 - p))
+    kept = [rescale * np.where(mask, tau, F(0)) for mask, tau in zip(masks, changes(base, experts), strict=True)]
+    return elected(base, kept, weights, scale)
+
+
+def model_stock_share(taus: Sequence[np.ndarray]) -> float:
+    """t from the angles, whose sums are exact."""
+    experts = range(len(taus))
+    wide = [tau.astype(np.float64) for tau in taus]
+    dot = {(t, u): math.fsum(wide[t] * wide[u]) for t in experts for u in experts if t <= u}
+    cosines = [
+        dot[t, u] / (math.sqrt(dot[t, t]) * math.sqrt(dot[u, u])) if dot[t, t] and dot[u, u] else 0.0
+        for t in experts
+        for u in experts
+        if t < u
+    ]
+    cosine = sum(cosines) / len(cosines)
+    n, denominator = len(taus), 1.0 + (len(taus) - 1) * cosine
+    return min(max(n * cosine / denominator, 0.0), 1.0) if denominator > 1e-9 else 0.0
+
+
+def model_stock(base: np.ndarray, experts: Sequence[np.ndarray], filters: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """What Model Stock gives, and how far off rounding may be: the sum of the sizes of both terms."""
+    mean = average(base, experts)
+    taus = [tau.reshape(filters, -1) for tau in changes(base, experts)]
+    shares = np.array([model_stock_share([tau[i] for tau in taus]) for i in range(filters)])
+    share = np.repeat(shares, len(base) // filters)
+    exact = share * mean.astype(np.float64) + (1.0 - share) * base.astype(np.float64)
+    return exact.astype(np.float32), np.abs(mean) + np.abs(base)
