@@ -5,8 +5,8 @@ every operation is one of torch's plain ones, each rounded once. None of them mu
 that is not exact, no `addcmul`, no compiler that fuses), none multiplies matrices, none divides by a scalar, which
 torch turns into a product, and none sums floats in an order of its own; only counts are reduced by torch.
 
-It is many small kernels, and that does not matter: a chunk crosses the bus once, at a tenth of the speed at which the
-device's memory is read, so a merge waits for the bus and, as on a processor, for the digest of its output.
+It is many small kernels. On a GPU with fast memory they take less time than the bus needs for the chunk, which crosses it
+once; only DARE's masks take more. docs/performance.md has the reckoning.
 """
 
 import threading
