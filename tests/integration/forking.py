@@ -58,14 +58,18 @@ def command(request: dict[str, Any]) -> NoReturn:
 
 def warm_up() -> None:
     """Import what commands import, and compile what they compile, by merging one tensor."""
+    from ramekin import stock
+    from ramekin.card import writing
     from ramekin.checkpoint.tensors import Tensor
+    from ramekin.cli import merging as commands
     from ramekin.merge import merging
     from ramekin.merge.engine import merge_weights
     from ramekin.merge.files import AtHand
     from ramekin.methods.ram import Ram, RamPlus
     from ramekin.plan.layout import Layout, Shard, TensorTask
+    from ramekin.publish import card_only, uploads, writer
 
-    assert merging
+    assert all((stock, writing, commands, merging, card_only, uploads, writer))
     tensor = Tensor("t", "BF16", (8,), "weights", 0)
     layout = Layout((Shard("out", (TensorTask("t", "BF16", (8,), "merge", tensor, (tensor,) * 3),)),), ("a", "b", "c"))
     with tempfile.TemporaryDirectory() as name:

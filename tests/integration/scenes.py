@@ -16,6 +16,8 @@ from typing import IO, Any
 from ramekin.hub import Hub, Sparse, User, serve
 from tests.integration.conftest import EXPERTS, Done, family_files, push
 
+ROOT = Path(__file__).parents[2]
+
 STRANGER = User("stranger", "hf_stranger_token_of_the_tests")
 Files = Mapping[str, bytes | Path | Sparse | None]
 
@@ -82,8 +84,8 @@ def stage(root: Path) -> Iterator[Stage]:
         for name, files in family().items():
             push(hub, name, files)
         (root / "home").mkdir()
-        environment = hub.env(root / "home") | {"OPENBLAS_NUM_THREADS": "1"}
-        command = [sys.executable, "-W", "ignore", str(Path(__file__).with_name("warm.py"))]
+        environment = hub.env(root / "home") | {"OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+        command = [sys.executable, "-W", "ignore", "-m", "tests.integration.warm"]
         with subprocess.Popen(
             command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         ) as process:

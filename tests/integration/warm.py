@@ -13,14 +13,12 @@ import sys
 import traceback
 from typing import Any, NoReturn
 
-import ramekin.card.writing
 import ramekin.drift
-import ramekin.merge.merging
-import ramekin.pipeline
 import ramekin.plan.rendering
 import ramekin.publish.directory
 import ramekin.verify  # noqa: F401 - all of these are only loaded
 from ramekin.cli.main import main
+from tests.integration.forking import warm_up
 
 _LIMIT = 60
 """Seconds after which a command is killed."""
@@ -49,6 +47,7 @@ def run(job: dict[str, Any]) -> NoReturn:
 
 
 if __name__ == "__main__":
+    warm_up()
     gc.freeze()
     for line in sys.stdin:
         child = os.fork()
