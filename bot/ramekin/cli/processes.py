@@ -63,9 +63,8 @@ def _follow(processes: Processes) -> int:
     from ramekin.merge.orders import follow
 
     try:
-        team = join(processes)
-    except RamekinError as error:  # the first process meets it too, and tells
+        code = follow(join(processes))
+    except RamekinError as error:  # the first process meets it too, and tells; if it is gone, the launcher does
         return error.exit_code
-    code = follow(team)
     leave()
     return code
