@@ -92,9 +92,10 @@ def free_disk(directory: Path) -> int:
 def allocated(directory: Path) -> int:
     """Bytes of disk that the files below a directory take; 0 where it does not exist."""
     found = 0
-    for path in directory.rglob("*"):
-        with suppress(OSError):  # it has just gone
-            found += path.lstat().st_blocks * 512 if path.is_file() else 0
+    with suppress(OSError):  # a name that cannot be is told by whoever writes there
+        for path in directory.rglob("*"):
+            with suppress(OSError):  # it has just gone
+                found += path.lstat().st_blocks * 512 if path.is_file() else 0
     return found
 
 
