@@ -5,11 +5,13 @@ every operation is one of torch's plain ones, each rounded once. None of them mu
 that is not exact, no `addcmul`, no compiler that fuses), none multiplies matrices, none divides by a scalar, which
 torch turns into a product, and none sums floats in an order of its own; only counts are reduced by torch.
 
-It is many small kernels. On a GPU with fast memory they take less time than the bus needs for the chunk, which crosses it
-once; only DARE's masks take more. docs/performance.md has the reckoning.
+It is many small kernels. On a GPU with fast memory they take less time than the bus needs for the chunk, which crosses
+it once; only DARE's masks take more. docs/performance.md has the reckoning.
 """
 
 import threading
+import weakref
+from collections import deque
 from collections.abc import Callable
 
 import torch
@@ -29,16 +31,31 @@ __all__ = ["gpu_loops"]
 def gpu_loops(device: torch.device) -> Loops:
     """The loops on a device; torch's `cpu` does as well, for comparing bits."""
     here = threading.local()
+    # Threads end with each pass. What torch keeps of a stream's memory only that stream can use again.
+    streams: deque[torch.cuda.Stream] = deque()
+
+    def lane() -> Lane:
+        if not hasattr(here, "lane"):
+            if device.type == "cuda":
+                try:
+                    stream = streams.pop()
+                except IndexError:
+                    stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+                here.lane = Lane(device, stream)
+                weakref.finalize(here.lane, streams.append, stream)
+            else:
+                here.lane = Lane(device, None)
+        own: Lane = here.lane
+        return own
 
     def on_device(function: Callable[..., None]) -> Loop:
         def loop(
             raw: Bytes, kinds: Bytes, limits: Counts, where: Counts, held: Counts, count: int, *others: object
         ) -> None:
             try:
-                if not hasattr(here, "lane"):
-                    here.lane = Lane(device)
-                with here.lane.at_work():
-                    function(here.lane.rows(raw, kinds, limits, where, held, count), *others)
+                own = lane()
+                with own.at_work():
+                    function(own.rows(raw, kinds, limits, where, held, count), *others)
             except RuntimeError as error:  # for pinned memory it is no OutOfMemoryError
                 if isinstance(error, torch.OutOfMemoryError) or "out of memory" in str(error):
                     raise ResourceError(

@@ -21,11 +21,12 @@ class Lane:
 
     Args:
         device: The device.
+        stream: Its stream, on a GPU.
     """
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, device: torch.device, stream: torch.cuda.Stream | None) -> None:
         self.device = device
-        self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
+        self._stream = stream
         self._there = torch.empty((0, 0), dtype=torch.uint8, device=device)
         self._here = self._out = torch.empty((0, 0), dtype=torch.uint8)
         self._filled = 0  # address of the rows whose sources this lane has read, and has on the device
@@ -34,7 +35,7 @@ class Lane:
     def at_work(self) -> Iterator[None]:
         """Whatever is begun meanwhile runs in this lane's stream, and is done in the end."""
         with torch.inference_mode():
-            if not self._stream:
+            if self._stream is None:
                 yield
                 return
             with torch.cuda.device(self.device), torch.cuda.stream(self._stream):
@@ -75,7 +76,7 @@ class Lane:
 
     def download(self, result: Tensor, out: Bytes) -> None:
         """Copy bytes of the device to `out`, and wait until they are there."""
-        if not self._stream:
+        if self._stream is None:
             out[:] = result.numpy()
             return
         if self._out.numel() < len(out):
