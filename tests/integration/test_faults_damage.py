@@ -209,7 +209,7 @@ def fetch_from(url: str, made: Kitchen, unfinished: bytes) -> tuple[Path, Except
         store.unfinished(pinned).write_bytes(unfinished)
     wanted = Wanted("expert:coder", source, "model.safetensors", pinned)
     try:
-        fetch._download_all([wanted], store, HubClient(environment), Silence())
+        fetch._download_all([wanted], store, lambda: HubClient(environment), Silence())
     except RamekinError as error:
         return store.path(pinned), error
     return store.path(pinned), None
