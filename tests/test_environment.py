@@ -2,7 +2,7 @@
 
 import traceback
 
-from ramekin.environment import Environment, Secret, withdraw_tokens
+from ramekin.environment import Environment, Processes, Secret, withdraw_tokens
 
 TOKEN = "hf_" + "a" * 30
 
@@ -53,3 +53,20 @@ def test_values_mean_what_they_mean_elsewhere() -> None:
     assert told.token.reveal() == TOKEN
     assert Environment.read({"XDG_CACHE_HOME": "/c"}).home.parts == ("/", "c", "huggingface")
     assert not Environment.read({"CI": "false"}).ci
+
+
+def test_what_a_launcher_says() -> None:
+    torchrun = {"RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2"}
+    assert Environment.read(torchrun).processes == Processes(rank=3, count=4, place=1, neighbours=2)
+    mpi = {f"OMPI_COMM_WORLD_{name}": value for name, value in torchrun.items()}
+    assert Environment.read(mpi).processes == Processes()  # Open MPI has other names for two of them
+    mpi = {"RANK": "1", "SIZE": "2", "LOCAL_RANK": "1", "LOCAL_SIZE": "2"}
+    assert Environment.read({f"OMPI_COMM_WORLD_{name}": value for name, value in mpi.items()}).processes.count == 2
+
+
+def test_a_launcher_that_makes_no_sense_is_none() -> None:
+    torchrun = {"RANK": "0", "WORLD_SIZE": "2", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "2"}
+    for name, value in [("RANK", "2"), ("WORLD_SIZE", "two"), ("LOCAL_WORLD_SIZE", "0"), ("LOCAL_RANK", "-1")]:
+        assert Environment.read(torchrun | {name: value}).processes == Processes()
+    # A cluster names the size of its job to processes that no launcher has started.
+    assert Environment.read({"RANK": "0", "WORLD_SIZE": "2"}).processes == Processes()

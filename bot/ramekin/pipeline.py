@@ -14,7 +14,7 @@ from ramekin.fetch import Fetched, fetch_sources
 from ramekin.lock.making import LockPolicy, settle_lock
 from ramekin.lock.model import Lock
 from ramekin.manifest.reading import LoadedManifest, read_manifest
-from ramekin.merge.resources import memory_needed
+from ramekin.merge.resources import memory_needed, memory_of_all
 from ramekin.plan.disk import Room
 from ramekin.plan.making import MadePlan, make_plan
 from ramekin.plan.model import Plan
@@ -163,8 +163,9 @@ def merge_prepared(
 
         team = bench.team or Alone()
         resources = resources_for(device, team)
-    if resources.device == "cuda":
-        check_room((), memory_needed(len(layout.experts), resources, layout.factor_bytes))
+    if resources.device == "cuda" or team.neighbours > 1:
+        needed = memory_needed(len(layout.experts), resources, layout.factor_bytes)
+        check_room((), memory_of_all(team.neighbours, needed))
     started = time.monotonic()
     stock = gather(bench, prepared, shelf)
     seconds = time.monotonic() - started

@@ -1,5 +1,6 @@
 """Several ranks, here threads, give what one gives, and end together whatever happens to one of them."""
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -20,7 +21,7 @@ from ramekin.merge.engine import Means, MergedWeights, WrittenFile, merge_weight
 from ramekin.merge.files import AtHand, SourceFiles
 from ramekin.merge.orders import follow
 from ramekin.merge.output import shard_writer
-from ramekin.merge.resources import Resources
+from ramekin.merge.resources import Resources, memory_of_all, usable_threads
 from ramekin.merge.tally import Tally
 from ramekin.merge.team import Alone, Crew, share
 from ramekin.methods import (
@@ -212,6 +213,17 @@ def test_a_machine_with_another_disk_is_told(sources: Sources, tmp_path: Path) -
         pass
 
 
+def test_sources_that_another_machine_lacks_are_told(sources: Sources, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "exists", lambda _: threading.current_thread() is threading.main_thread())
+    together, ends = with_followers(
+        2, lambda team: probe(sources.layout, sources.supply, 1e-5, Means(HOW, team=team)), neighbours=1
+    )
+    assert isinstance(together, ResourceError)
+    assert "model.safetensors: a process on" in str(together)
+    assert "does not find the file" in str(together)
+    assert ends == [8]
+
+
 def test_progress_of_the_first_stands_for_all(sources: Sources, tmp_path: Path) -> None:
     seen: dict[str, list[int]] = {}
 
@@ -249,3 +261,14 @@ def test_shares_make_up_the_whole(sizes: list[int], count: int) -> None:
         assert list(each) == [task for task in tasks if task in each]
     loads = [sum(task.numel + 1 for task in each) for each in shares]
     assert max(loads) - min(loads) <= max(sizes, default=0) + 1
+
+
+def test_each_process_needs_memory_of_its_own() -> None:
+    assert memory_of_all(1, 400 << 20) == 400 << 20
+    assert memory_of_all(3, 400 << 20) == 3 * (656 << 20)
+    for count in (1, 2, 1000):
+        assert usable_threads(count) == max(1, min(usable_cores() // count, 16))
+
+
+def usable_cores() -> int:
+    return len(os.sched_getaffinity(0))

@@ -12,7 +12,7 @@ from ramekin.merge.files import SourceFiles, Supply, open_sources
 from ramekin.merge.loops.choosing import loops_for
 from ramekin.merge.loops.compiling import Bytes
 from ramekin.merge.operators import operator_for
-from ramekin.merge.output import ShardWriter, data_order, shard_writer
+from ramekin.merge.output import ShardWriter, data_order, not_shared, shard_writer
 from ramekin.merge.passes import Pass
 from ramekin.merge.resources import Resources
 from ramekin.merge.statistics import Probe, joined
@@ -206,11 +206,20 @@ class Passed:
 
     @contextmanager
     def holding(self, shard: Shard) -> Iterator[SourceFiles]:
-        """Files that the leading process holds; it lets go of them only once all have agreed that they are done."""
+        """Files that the leading process holds; it lets go of them only once all have agreed that they are done.
+
+        Raises:
+            ResourceError: Another machine does not see them.
+        """
         held: AbstractContextManager[SourceFiles] = self.supply.holding(shard) if self.supply else nullcontext({})
         with held as files:
             whole = {role: {name: path.absolute() for name, path in paths.items()} for role, paths in files.items()}
-            yield self.team.gather(whole)[0]
+            found = self.team.gather(whole)[0]
+            if not self.supply and self.team.size > self.team.neighbours:
+                for path in (path for paths in found.values() for path in paths.values()):
+                    if not path.exists():
+                        raise not_shared(path)
+            yield found
 
 
 def _go_over(

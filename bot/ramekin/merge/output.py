@@ -81,7 +81,7 @@ class ShardWriter:
             ResourceError: It is another: the processes do not see the same disk.
         """
         if os.pread(self._descriptor, len(self._header), 0) != self._header:
-            raise _elsewhere(self._where)
+            raise not_shared(self._where)
 
     def write(self, chunk: Chunk, data: Bytes) -> None:
         """Write a chunk in its place. May be called from any thread.
@@ -183,12 +183,13 @@ def _opened(path: Path, *, leading: bool) -> int:
         try:
             return os.open(_part(path), os.O_RDWR | os.O_CLOEXEC)
         except FileNotFoundError as error:
-            raise _elsewhere(path) from error
+            raise not_shared(path) from error
 
 
-def _elsewhere(path: Path) -> ResourceError:
+def not_shared(path: Path) -> ResourceError:
+    """This process, on another machine than the first, does not find a file of the first."""
     return ResourceError(
-        f"{path}: a process on {socket.gethostname()} does not find the file that the first process writes",
+        f"{path}: a process on {socket.gethostname()} does not find the file that the first process has there",
         "let all machines work in one shared directory, which has the same path on each",
     )
 

@@ -11,6 +11,7 @@ _MOST_THREADS: Final = 16  # beyond that, copying out of the page cache and hash
 _LEAST_ROW: Final = 8 << 10  # a block of the loops
 _CUT_BINS: Final = 3 * 4 << 18  # bytes, per thread and expert, of the histograms in which TIES finds its cuts
 _FIXED: Final = 384 << 20  # the interpreter, numpy, and the compiler when it must run
+_TORCH: Final = 256 << 20
 _GPU_BINS: Final = 64 << 18  # bytes, per thread, of the same on a GPU
 _GPU_FIXED: Final = 3 << 30  # torch and the driver as well; an estimate
 
@@ -85,6 +86,11 @@ def memory_needed(experts: int, resources: Resources, factors: int = 0) -> int:
     cuts = resources.threads * experts * _CUT_BINS
     gpu = _beside_a_gpu(experts, resources) if resources.device == "cuda" else 0
     return _FIXED + resources.slots * slot + 3 * patterns + cuts + factors + gpu
+
+
+def memory_of_all(processes: int, needed: int) -> int:
+    """What so many processes on one machine need, each what one alone does; to find each other they load torch."""
+    return needed if processes == 1 else processes * (needed + _TORCH)
 
 
 def _beside_a_gpu(experts: int, resources: Resources) -> int:
