@@ -163,6 +163,7 @@ def measure(checkpoints: Checkpoints, methods: Sequence[str], rounds: int) -> li
     merges = {method: Row(size, f"ramekin {method}", "cat + cp") for method in methods}
     for _ in range(rounds):
         checkpoints.manifest("ram")
+        measured(ramekin("lock", manifest), checkpoints.environment, checkpoints.directory / "log.txt")
         checkpoints.run(stats, ramekin("stats", manifest, "--locked", "--quiet"))
         for method, row in merges.items():
             checkpoints.run(row, merge_command(checkpoints, method))

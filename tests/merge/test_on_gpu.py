@@ -367,20 +367,14 @@ def test_a_file_that_cannot_be_read_is_told_of(on_gpu: None, tmp_path: Path) -> 
         probe(given_.layout, given_.supply, 1e-5, means=Means(Resources(device="cuda")))
 
 
-def test_auto_takes_a_gpu_only_where_cores_are_few(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "nvidia0").touch()
-    asked = []
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: asked.append(1) or True)
+def test_a_gpu_is_taken_only_where_it_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
-    for threads, there, chosen in ((2, True, "cuda"), (2, False, "cpu"), (8, True, "cpu")):
-        monkeypatch.setattr(devices, "_DEVICES", tmp_path if there else tmp_path / "none")
-        monkeypatch.setattr(devices, "usable_threads", lambda processes, n=threads: n * 4 // processes)
-        found = devices.resources_for("auto", Crew(Processes(3, 4, 3, 4), list))
-        assert (found.device, found.local_rank) == (chosen, 3)
-    assert asked == [1], "torch is imported only where a GPU shows"
-    assert devices.resources_for("cpu").device == "cpu"
-    assert devices.resources_for("cuda").device == "cuda"
-    assert devices.resources_for("cuda").threads == 4
+    monkeypatch.setattr(devices, "usable_threads", lambda processes: 32 // processes)
+    team = Crew(Processes(3, 4, 3, 4), list)
+    for device, chosen, threads in (("auto", "cpu", 8), ("cpu", "cpu", 8), ("cuda", "cuda", 4)):
+        found = devices.resources_for(device, team)
+        assert (found.device, found.local_rank, found.threads) == (chosen, 3, threads)
 
 
 def test_memory_beside_a_gpu_is_stated() -> None:
