@@ -43,7 +43,7 @@ class Resources:
     chunk_bytes: int = 4 << 20
     threads: int = field(default_factory=usable_threads)
     device: Literal["cpu", "cuda"] = "cpu"
-    window_bytes: int = 1 << 16
+    window_bytes: int = 1 << 17
     local_rank: int = 0
 
     def __post_init__(self) -> None:
