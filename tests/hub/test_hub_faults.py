@@ -1,5 +1,6 @@
 """Faults strike as planned, and the real client does with them what is known of it."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,23 @@ def test_the_rate_limit(tmp_path: Path) -> None:
         assert last["RateLimit-Policy"] == '"fixed window";"api";q=3;w=60'
         with httpx2.Client(base_url=hub.url) as anonymous:
             assert anonymous.get("/api/whoami-v2").status_code == 401
+
+
+def test_a_request_that_began_before_the_log_was_cleared_is_forgotten_as_well(
+    hub: Hub, caplog: pytest.LogCaptureFixture
+) -> None:
+    import httpx2
+
+    hub.faults.add(Fault("delay", path="/api/models/org/late", seconds=0.5))
+    with httpx2.Client(base_url=hub.url, timeout=0.1) as client, pytest.raises(httpx2.ReadTimeout):
+        client.get("/api/models/org/late")
+    hub.log.clear()
+    time.sleep(1.0)
+    assert hub.log.requests() == []
+    assert caplog.records == []  # that the client has hung up is no defect
+    with httpx2.Client(base_url=hub.url) as client:
+        client.get("/api/models/org/late")
+    assert [one.status for one in hub.log.requests()] == [401]
 
 
 def test_a_defect_is_answered_at_once(

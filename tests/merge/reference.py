@@ -134,10 +134,10 @@ def task_arithmetic(base: np.ndarray, experts: Sequence[np.ndarray], weights: Se
 
 
 def ram_unique(base: np.ndarray, experts: Sequence[np.ndarray], which: int, scale: float, epsilon: float) -> np.ndarray:
-    """What one expert alone has changed."""
+    """What one expert alone has changed; a scale of 0 leaves the base's bits, -0.0 among them."""
     taus = changes(base, experts)
     changed = [np.abs(tau) > F(epsilon) for tau in taus]
-    alone = changed[which] & (np.sum(changed, axis=0) == 1)
+    alone = changed[which] & (np.sum(changed, axis=0) == 1) & (F(scale) != 0)
     return np.where(alone, base + F(scale) * taus[which], base)
 
 

@@ -152,6 +152,13 @@ def test_what_the_expert_did_not_change_alone_keeps_the_bases_bits(tmp_path: Pat
     assert read_tensors(tmp_path / "out")["w"].raw == base.raw
 
 
+def test_a_scale_of_nothing_leaves_the_bases_bits(tmp_path: Path) -> None:
+    base = data([-0.0, 0.0, 3.0])
+    sources = lay_out(tmp_path / "in", {"w": base}, {"a": {"w": data([1.0, -1.0, 2.0])}})
+    check(sources, RamUnique(expert="a", scale=0.0), tmp_path / "out", Resources())
+    assert read_tensors(tmp_path / "out")["w"].raw == base.raw
+
+
 # The cut of TIES.
 
 

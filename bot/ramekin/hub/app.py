@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
@@ -143,6 +143,8 @@ def _route(hub: Parts, rule: Rule, path: str, kind: RepoType) -> Route:
             goal = request.url.path.replace(f"/{moved.old}", f"/{moved.new}", 1)
             query = f"?{request.url.query}" if request.url.query else ""
             return _labelled(RedirectResponse(goal + query, 307))
+        except ClientDisconnect:
+            return Response(status_code=499)  # to nobody: whoever asked has gone
         except Exception as error:  # noqa: BLE001 -- a dropped connection costs the client half a minute of retries
             return _labelled(_defect(request, error))
 

@@ -85,13 +85,14 @@ class Front:
         path = raw.partition(b"?")[0].decode("ascii", "replace")
         query = scope["query_string"].decode("ascii", "replace")
         exchange = _Exchange(scope["method"], path, query, Headers(scope=scope))
+        log_page = self._hub.log.page
         if path not in CONTROL:
             exchange.faults = tuple(self._hub.faults.take(exchange.method, exchange.target))
         try:
             await self._exchange(exchange, {**scope, "path": path}, receive, send)
         finally:
             if path not in CONTROL:
-                self._hub.log.add(self._logged(exchange))
+                self._hub.log.add(self._logged(exchange), log_page)
 
     async def _exchange(self, exchange: _Exchange, scope: Message, receive: Receive, send: Send) -> None:
         ends = (scope["client"], scope["server"])

@@ -45,17 +45,25 @@ class Log:
 
     def __init__(self) -> None:
         self._requests: list[Request] = []
+        self._cleared = 0
         self._lock = threading.Lock()
 
-    def add(self, request: Request) -> None:
-        """Note one."""
+    @property
+    def page(self) -> int:
+        """What a request that begins now is to be noted with."""
+        return self._cleared
+
+    def add(self, request: Request, page: int) -> None:
+        """Note one that has ended, unless the log was cleared since it began: it belongs to what was forgotten."""
         with self._lock:
-            self._requests.append(request)
+            if page == self._cleared:
+                self._requests.append(request)
 
     def clear(self) -> None:
-        """Forget all."""
+        """Forget all, those under way as well."""
         with self._lock:
             self._requests.clear()
+            self._cleared += 1
 
     def requests(self, method: str | None = None, path: str = "") -> list[Request]:
         """Those of a method whose path and query contain a regular expression, oldest first."""

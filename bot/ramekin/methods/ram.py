@@ -161,7 +161,7 @@ class RamUnique(Method):
     formula: ClassVar[str] = (
         "tau_t = theta_t - theta_base;   m_t,i = [|tau_t,i| > epsilon];   c_i = sum_t m_t,i\n"
         "theta = theta_base + scale * tau_expert     where expert alone changed the element (c_i = 1)\n"
-        "theta = theta_base                          elsewhere"
+        "theta = theta_base                          elsewhere, and everywhere if scale is 0"
     )
     reference: ClassVar[str] = "arXiv 2601.13572, Fig. 3"
     overlap: ClassVar[Literal["defines", "shows"]] = "defines"
