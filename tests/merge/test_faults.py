@@ -14,6 +14,7 @@ from ramekin.errors import DamagedError, IncompatibleError, ResourceError
 from ramekin.merge import output
 from ramekin.merge.engine import Means, merge_weights, probe
 from ramekin.merge.files import AtHand, OpenSources
+from ramekin.merge.mapping import Piece
 from ramekin.merge.resources import Resources
 from ramekin.methods import Ram, RamPlus
 
@@ -87,18 +88,21 @@ def test_a_truncated_source(role: str, tmp_path: Path) -> None:
         probe(sources.layout, AtHand(sources.files | {role: {}}), 1e-5)
 
 
-def test_a_source_that_shrinks_while_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("before", [True, False], ids=["before it is mapped", "while it is mapped"])
+def test_a_source_that_shrinks_while_it_is_read(before: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sources = lay_out(tmp_path / "in", {"w": data(np.ones(100))}, {"e": {"w": data(np.zeros(100))}})
     path = sources.files["expert:e"]["e.safetensors"]
     size = path.stat().st_size
-    real = OpenSources.place
+    real = OpenSources.piece
 
-    def place(self: OpenSources, source: int, tensor: Tensor, start: int) -> tuple[int, int]:
-        found = real(self, source, tensor, start)  # it was as long as it should be when it was opened
+    def piece(self: OpenSources, source: int, tensor: Tensor, start: int, nbytes: int) -> Piece:
+        if before:
+            os.truncate(path, size - 8)  # it was as long as it should be when it was opened
+        found = real(self, source, tensor, start, nbytes)
         os.truncate(path, size - 8)
         return found
 
-    monkeypatch.setattr(OpenSources, "place", place)
+    monkeypatch.setattr(OpenSources, "piece", piece)
     with pytest.raises(DamagedError, match=r"expert:e: e\.safetensors ends after"):
         probe(sources.layout, sources.supply, 1e-5, means=Means(SMALL))
     with pytest.raises(DamagedError, match="ends"):

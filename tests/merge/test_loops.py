@@ -9,7 +9,6 @@ from ramekin.merge.loops.choosing import loops_for
 from ramekin.merge.loops.compiling import compiled
 from ramekin.merge.loops.conversion import KINDS
 from ramekin.merge.loops.ram import merge_ram
-from ramekin.merge.loops.windows import IN_MEMORY
 from ramekin.merge.operators.ram import Patterned
 from ramekin.methods import Ram
 
@@ -23,15 +22,10 @@ def through(raw: np.ndarray, kind: str, out_kind: str, out_size: int) -> tuple[b
     kinds = np.full(2, KINDS[kind], np.uint8)
     limits = np.full(1, n, np.int64)
     coefficients = np.array([0, 1], np.float32)
-    where = np.array([(IN_MEMORY, row.ctypes.data) for row in rows], np.int64)
-    held = np.array([0, 0, 0, n], np.int64)
-    windows = np.empty((2, 8192 + 64), np.uint8)
     merge_ram(
-        windows,
+        np.array([row.ctypes.data for row in rows], np.int64),
         kinds,
         limits,
-        where,
-        held,
         n,
         np.float32(0),
         coefficients,

@@ -26,7 +26,6 @@ from ramekin.merge.loops.masking import philox
 from ramekin.merge.loops.on_gpu import gpu_loops, lanes
 from ramekin.merge.loops.on_gpu.masking import philox as philox_on_gpu
 from ramekin.merge.loops.products import blocks_of
-from ramekin.merge.loops.windows import IN_MEMORY
 from ramekin.merge.resources import Resources, gpu_memory_needed, memory_needed
 from ramekin.merge.team import Crew
 from ramekin.methods import METHODS, Dare, DareTies, Method, ModelStock, RamUnique, Ties
@@ -56,19 +55,10 @@ class Sources:
     limits: np.ndarray
     count: int
 
-    def unread(self) -> tuple[np.ndarray, ...]:
-        """As the engine hands a chunk over: nothing is in the windows yet."""
-        raw = np.zeros((len(self.rows), 8256), np.uint8)
-        where = np.array([(IN_MEMORY, row.ctypes.data) for row in self.rows], np.int64)
-        return raw, self.kinds, self.limits, where, np.array([0, 0, 0, self.count], np.int64)
-
-    def read(self) -> tuple[np.ndarray, ...]:
-        """All in the windows."""
-        raw = np.zeros((len(self.rows), 4 * self.count + 8 & ~7), np.uint8)
-        for each, row in zip(raw, self.rows, strict=True):
-            each[: row.nbytes] = row
-        where = np.full((len(self.rows), 2), IN_MEMORY, np.int64)
-        return raw, self.kinds, self.limits, where, np.array([0, self.count, 0, self.count], np.int64)
+    @property
+    def handed(self) -> tuple[np.ndarray, ...]:
+        """As the engine hands a chunk over."""
+        return np.array([row.ctypes.data for row in self.rows], np.int64), self.kinds, self.limits
 
 
 def sources(seed: int, experts: int, count: int, *, damaged: bool = False) -> Sources:
@@ -94,8 +84,9 @@ def sources(seed: int, experts: int, count: int, *, damaged: bool = False) -> So
     return Sources(rows, kinds.astype(np.uint8), limits.astype(np.int64), count)
 
 
-def results(loops: Loops, made: Sources, seed: int, *, unread: bool) -> list[tuple[str, bytes]]:
+def results(loops: Loops, made: Sources, seed: int) -> list[tuple[str, bytes]]:
     """What every loop gives, bits and counts."""
+    loops.begin()
     generator = np.random.default_rng(seed + 1)
     n, count, found = len(made.limits), made.count, []
     weights = generator.choice([0.0, 1.0, 0.4, 1 / 3, 2.5], n).astype(np.float32)
@@ -103,24 +94,21 @@ def results(loops: Loops, made: Sources, seed: int, *, unread: bool) -> list[tup
     scale, epsilon = np.float32(generator.choice([0.0, 1.0, 0.7])), np.float32(generator.choice([0.0, 1e-5, 1e-3]))
     out, bad = np.zeros(4 * count, np.uint8), np.zeros(n + 2, np.int64)
 
-    def buffers() -> tuple[np.ndarray, ...]:
-        return made.unread() if unread else made.read()
-
     def keep(name: str, *arrays: np.ndarray) -> None:
         found.extend((name, array.tobytes()) for array in (*arrays, bad))
 
     def merge(name: str, *arguments: object, counts: tuple[np.ndarray, ...] = ()) -> None:
         """As float32 and as some type, but for what does not fit: that is an error, and its bits are no result."""
         loop = getattr(loops, name)
-        loop(*buffers(), count, *arguments, out, F32, *counts, bad)
+        loop(*made.handed, count, *arguments, out, F32, *counts, bad)
         wide = out.view(np.float32).copy()
-        loop(*buffers(), count, *arguments, out, kind, *counts, bad)
+        loop(*made.handed, count, *arguments, out, kind, *counts, bad)
         narrow = out[: count * SIZES[kind]].view(np.uint32 if kind == F32 else np.uint16)
         fits = np.abs(wide) < LARGEST[kind]
         keep(name, np.where(np.isfinite(wide), wide, 0), np.where(fits, narrow, 0), *counts)
 
     counts = np.zeros(1 << n, np.int64)
-    loops.count_patterns(*buffers(), count, epsilon, counts, bad)
+    loops.count_patterns(*made.handed, count, epsilon, counts, bad)
     keep("count_patterns", counts)
     coefficients = generator.choice([0, 1, 0.5, 1 / 3, 1.1], 1 << n).astype(np.float32)
     coefficients[0] = 0
@@ -133,15 +121,15 @@ def results(loops: Loops, made: Sources, seed: int, *, unread: bool) -> list[tup
     merge("merge_average", factors, row, first)
     merge("merge_sum", weights * np.float32(generator.choice([-1, 1])))
     sums = np.zeros((blocks_of(count, row, first), n, n))
-    loops.multiply(*buffers(), count, row, first, sums, bad)
+    loops.multiply(*made.handed, count, row, first, sums, bad)
     keep("multiply", np.where(np.isnan(sums), 0, sums))
     cuts = np.array(generator.choice([0.0, 0.25, 1e-3, 1e-45, 1e-5, 7.0], n), np.float32).view(np.uint32)
     equals = np.zeros(n, np.int64)
-    loops.count_equals(*buffers(), count, cuts, equals)
+    loops.count_equals(*made.handed, count, cuts, equals)
     keep("count_equals", equals)
     allowed = np.where(generator.random(n) < 0.3, np.iinfo(np.int64).max, generator.integers(0, equals + 2))
     merge("merge_trimmed", cuts, allowed, weights, scale)
-    found += tables(loops, buffers(), generator)
+    found += tables(loops, made, generator)
     keys = generator.integers(0, 1 << 32, (n, 2), dtype=np.uint32)
     threshold = np.uint64(generator.choice([0, 1 << 31, 1 << 32]))
     place = int(generator.integers(0, 1 << 36))
@@ -150,9 +138,9 @@ def results(loops: Loops, made: Sources, seed: int, *, unread: bool) -> list[tup
     return found
 
 
-def tables(loops: Loops, made: tuple[np.ndarray, ...], generator: np.random.Generator) -> list[tuple[str, bytes]]:
+def tables(loops: Loops, made: Sources, generator: np.random.Generator) -> list[tuple[str, bytes]]:
     """Histograms of magnitudes, as far as they are asked for anything."""
-    n, count = len(made[2]), int(made[4][3])
+    n, count = len(made.limits), made.count
     low = generator.choice([0, 0x30000000, 0x3E800000, 0xFFFFFFFF], n).astype(np.uint32)
     high = np.where(low == 0xFFFFFFFF, low, low + generator.choice([0, 1 << 12, 1 << 22], n).astype(np.uint32))
     high = np.where(low == 0, np.uint32(0x7FFFFFFF), high).astype(np.uint32)
@@ -160,18 +148,18 @@ def tables(loops: Loops, made: tuple[np.ndarray, ...], generator: np.random.Gene
     shift = np.maximum(0, bits - 10).astype(np.uint32)
     above, bad = np.zeros(n, np.int64), np.zeros(n + 2, np.int64)
     table, ones, zeros = (np.zeros((n, 1024), np.uint32) for _ in range(3))
-    loops.count_magnitudes(*made, count, low, high, shift, above, table, ones, zeros, bad)
-    loops.count_magnitudes(*made, count, low, high, shift, above, table, ones, zeros, bad)
+    loops.count_magnitudes(*made.handed, count, low, high, shift, above, table, ones, zeros, bad)
+    loops.count_magnitudes(*made.handed, count, low, high, shift, above, table, ones, zeros, bad)
     equal = (ones & zeros) == 0
     magnitudes = np.where(equal, ones, 0)
     return [("count_magnitudes", x.tobytes()) for x in (above, bad, table, equal, magnitudes)]
 
 
-def compare(device: str, seed: int, experts: int, count: int, *, damaged: bool, unread: bool) -> None:
+def compare(device: str, seed: int, experts: int, count: int, *, damaged: bool) -> None:
     made = sources(seed, experts, count, damaged=damaged)
     with np.errstate(all="ignore"):
-        expected = results(loops_for("cpu"), made, seed, unread=unread)
-        found = results(gpu_loops(torch.device(device)), made, seed, unread=unread)
+        expected = results(loops_for("cpu"), made, seed)
+        found = results(gpu_loops(torch.device(device)), made, seed)
     if damaged:  # the results differ, and nobody sees them; what is wrong with each source must not
         expected, found = (
             [(name, bits[:-8]) for name, bits in each if len(bits) == 8 * (experts + 2)] for each in (expected, found)
@@ -187,16 +175,15 @@ def compare(device: str, seed: int, experts: int, count: int, *, damaged: bool, 
     st.integers(0, 1 << 30),
     st.integers(1, 5),
     st.sampled_from([0, 1, 2, 5, 1000, 1023, 1024, 1025, 3001]),
-    st.booleans(),
 )
-def test_every_loop_gives_the_same_bits(device: str, seed: int, experts: int, count: int, unread: bool) -> None:
-    compare(device, seed, experts, count, damaged=False, unread=unread)
+def test_every_loop_gives_the_same_bits(device: str, seed: int, experts: int, count: int) -> None:
+    compare(device, seed, experts, count, damaged=False)
 
 
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("seed", range(10))
 def test_nan_and_infinity_are_counted_alike(device: str, seed: int) -> None:
-    compare(device, seed, 3, 2000, damaged=True, unread=bool(seed % 2))
+    compare(device, seed, 3, 2000, damaged=True)
 
 
 @pytest.fixture(params=DEVICES)
@@ -230,9 +217,7 @@ def test_a_whole_merge_on_a_gpu_writes_the_same_files(
         places = tmp_path / f"{dtypes[0]}-cpu", tmp_path / f"{dtypes[0]}-gpu"
         merged = [
             merge_weights(given_.layout, given_.supply, OURS[name], place, means=Means(how))
-            for place, how in zip(
-                places, (Resources(1 << 14, 2), Resources(1 << 13, 3, "cuda", window_bytes=64)), strict=True
-            )
+            for place, how in zip(places, (Resources(1 << 14, 2), Resources(1 << 13, 3, "cuda")), strict=True)
         ]
         assert merged[0] == merged[1]
         assert digests(places[0]) == digests(places[1])
@@ -301,7 +286,7 @@ def test_torch_rounds_and_widens_every_half_as_the_compiled_loops_do(
     made = Sources([numbers.view(np.uint8)] * 2, np.full(2, F32, np.uint8), np.array([len(numbers)]), len(numbers))
     out, bad = np.zeros(2 * len(numbers), np.uint8), np.zeros(3, np.int64)
     none, half = np.zeros(0, np.int64), np.zeros(2, np.float32)
-    loops_for("cpu").merge_ram(*made.read(), len(numbers), np.float32(0), half, out, kind, none, bad)
+    loops_for("cpu").merge_ram(*made.handed, len(numbers), np.float32(0), half, out, kind, none, bad)
     assert bad.tolist() == [0, 0, 0]
     assert np.array_equal(out.view(np.int16), rounded)
 

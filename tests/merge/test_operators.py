@@ -41,9 +41,7 @@ from ramekin.methods.base import weights_of
 Made = tuple[dict[str, Data], dict[str, dict[str, Data]]]
 Slow = Callable[[str, np.ndarray, list[np.ndarray], list[str]], np.ndarray]
 
-resources = st.builds(
-    Resources, chunk_bytes=st.integers(1, 64), threads=st.integers(1, 4), window_bytes=st.sampled_from([1, 1 << 16])
-)
+resources = st.builds(Resources, chunk_bytes=st.integers(1, 64) | st.just(1 << 16), threads=st.integers(1, 4))
 samples = st.sampled_from([(256, 128), (1, 1), (2, 2), (3, 1), (1, 7)])
 shares = st.sampled_from([0.2, 0.5, 1 / 3, 0.9]) | st.floats(0.001, 1)
 
@@ -210,7 +208,7 @@ def test_the_cut_is_exact(
 ) -> None:
     """Also where equals straddle it over many chunks and threads; k is 1 and all of them among the densities."""
     sources = large(tmp_path / "in", drawn, N, ("F32", "BF16", "F16"))
-    how = Resources(chunk_bytes=30_000, threads=4, window_bytes=8192)
+    how = Resources(chunk_bytes=30_000, threads=4)
     check(sources, Ties(density=density), tmp_path / "out", how)
 
 
@@ -418,7 +416,7 @@ CANDIDATES: Mapping[str, Method] = {
 
 
 @pytest.mark.parametrize("dtypes", [("BF16",) * 4, ("F16", "F32", "BF16", "F16")], ids=["bf16", "mixed"])
-@pytest.mark.parametrize("how", [Resources(1 << 20, 1), Resources(2500, 4, window_bytes=1)], ids=["large", "small"])
+@pytest.mark.parametrize("how", [Resources(1 << 20, 1), Resources(2500, 4)], ids=["large", "small"])
 def test_candidates_are_what_each_would_be_alone(
     dtypes: tuple[str, ...], how: Resources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -446,14 +444,14 @@ def test_candidates_share_what_is_read(
 ) -> None:
     sources = checkpoint(tmp_path / "in")
     read = []
-    open_windows = Pass._open_windows
+    open_sources = Pass._open_sources
 
     def counted(self: Pass, tensor: TensorJob, chunk: Chunk, slot: Slot) -> None:
         parts = (chunk.task.base, *chunk.task.experts)
         read.append(sum(chunk.present(part) * ITEM_SIZES[part.dtype] for part in parts))
-        open_windows(self, tensor, chunk, slot)
+        open_sources(self, tensor, chunk, slot)
 
-    monkeypatch.setattr(Pass, "_open_windows", counted)
+    monkeypatch.setattr(Pass, "_open_sources", counted)
     methods_ = {name: CANDIDATES[name] for name in names}
     merge_candidates(sources.layout, sources.supply, methods_, lambda *_: None, means=Means(Resources(4000, 3)))
     assert sum(read) == reads * sources.layout.input_bytes

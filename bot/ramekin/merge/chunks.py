@@ -11,6 +11,7 @@ import numpy as np
 from ramekin.checkpoint.tensors import ITEM_SIZES, LowRank
 from ramekin.merge.loops.compiling import BLOCK, Bytes, Counts
 from ramekin.merge.loops.conversion import KINDS
+from ramekin.merge.mapping import Piece
 from ramekin.merge.resources import Resources
 from ramekin.plan.layout import Part, TensorTask
 
@@ -87,49 +88,60 @@ def cut(task: TensorTask, chunk_bytes: int, row: int = 0) -> Iterator[Chunk]:
 
 @dataclass(frozen=True)
 class Slot:
-    """The buffers of one chunk in flight, for N experts and one or more results.
+    """What belongs to one chunk in flight, for N experts and one or more results.
 
     Attributes:
-        raw: `[N + 1, bytes]`, windows on base and experts, or all of them.
+        places: `[N + 1]`, addresses of base and experts while the chunk is at work.
         kinds: `[N + 1]`, their element types, as the loops number them.
         limits: `[N]`, how many of the chunk's elements each expert has.
-        where: `[N + 1, 2]`, where the sources are; see `loops.windows.fill`.
-        held: `[4]`, what of them the windows hold.
-        formed: Sources that are in memory, by row, for as long as the chunk is at work.
+        kept: What is at these addresses.
         outs: `[results, bytes]`.
         counts: `[2**N]`, elements by pattern.
         bad: `[N + 2]`, faults found in each source and, last, in the output.
     """
 
-    raw: Bytes
+    places: Counts
     kinds: Bytes
     limits: Counts
-    where: Counts
-    held: Counts
-    formed: dict[int, Bytes]
+    kept: list[Piece | Bytes]
     outs: Bytes
     counts: Counts
     bad: Counts
 
     @property
-    def sources(self) -> tuple[Bytes, Bytes, Counts, Counts, Counts]:
+    def sources(self) -> tuple[Counts, Bytes, Counts]:
         """What every loop takes first."""
-        return self.raw, self.kinds, self.limits, self.where, self.held
+        return self.places, self.kinds, self.limits
 
     @classmethod
-    def make(cls, experts: int, row_bytes: int, out_bytes: int = 0, results: int = 1) -> "Slot":
-        """Buffers for so many bytes of each source and of each result."""
+    def make(cls, experts: int, out_bytes: int = 0, results: int = 1) -> "Slot":
+        """Buffers for so many bytes of each result."""
         return cls(
-            raw=np.empty((experts + 1, row_bytes), np.uint8),
+            places=np.zeros(experts + 1, np.int64),
             kinds=np.zeros(experts + 1, np.uint8),
             limits=np.zeros(experts, np.int64),
-            where=np.zeros((experts + 1, 2), np.int64),
-            held=np.zeros(4, np.int64),
-            formed={},
+            kept=[],
             outs=np.empty((results, out_bytes), np.uint8),
             counts=np.zeros(1 << experts, np.int64),
             bad=np.zeros(experts + 2, np.int64),
         )
+
+    def put(self, source: int, kind: int, held: Piece | Bytes | None, limit: int) -> None:
+        """Say what a source has of the chunk: an element type, elements in memory, and how many."""
+        if held is not None:
+            self.kept.append(held)
+        address = 0 if held is None else held.address if isinstance(held, Piece) else held.ctypes.data
+        self.places[source], self.kinds[source] = address, kind
+        if source:
+            self.limits[source - 1] = limit
+
+    def drop(self) -> None:
+        """Give back the sources' memory."""
+        for held in self.kept:
+            if isinstance(held, Piece):
+                held.drop()
+        self.kept.clear()
+        self.places[:] = 0
 
 
 @dataclass(frozen=True)

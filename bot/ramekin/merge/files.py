@@ -14,6 +14,8 @@ from ramekin.checkpoint.tensors import LowRank, Tensor
 from ramekin.errors import DamagedError, ResourceError
 from ramekin.merge.loops.compiling import Bytes, Floats
 from ramekin.merge.loops.conversion import KINDS, load
+from ramekin.merge.mapping import Extents, Piece
+from ramekin.merge.resources import Resources
 from ramekin.plan.layout import Part, Shard
 
 SourceFiles = Mapping[str, Mapping[str, Path]]
@@ -73,13 +75,19 @@ class OpenSources:
         files: Where the files are.
         roles: The sources, base first.
         stack: Closes what is opened.
+        resources: How much of them may be mapped.
     """
 
-    def __init__(self, files: SourceFiles, roles: tuple[str, ...], stack: ExitStack) -> None:
+    def __init__(self, files: SourceFiles, roles: tuple[str, ...], stack: ExitStack, resources: Resources) -> None:
         self.roles = roles
         self._files = files
         self._stack = stack
         self._open: dict[tuple[int, str], int] = {}
+        experts = len(roles) - 1
+        size, longest = resources.extent_bytes(experts), resources.reading_bytes(experts)
+        self._extents = [Extents(size, longest) for _ in roles]
+        for extents in self._extents:
+            stack.callback(extents.close)
 
     def prepare(self, source: int, part: Part) -> None:
         """Open the files of what a source has of a tensor, so that `read` finds it open in every thread.
@@ -111,7 +119,7 @@ class OpenSources:
         values: Floats = np.empty(tensor.numel, np.float32)
         if tensor.numel:
             self.read(source, tensor, 0, raw.data)
-            load(raw, KINDS[tensor.dtype], 0, tensor.numel, values)
+            load(raw.ctypes.data, KINDS[tensor.dtype], tensor.numel, values)
         return values.reshape(tensor.shape)
 
     def read(self, source: int, tensor: Tensor, start: int, into: memoryview) -> None:
@@ -133,15 +141,15 @@ class OpenSources:
                 f"{self.name(source, tensor)} cannot be read: {error.strerror}", "check the disk, fetch it again"
             ) from error
 
-    def place(self, source: int, tensor: Tensor, start: int) -> tuple[int, int]:
-        """Descriptor and place of a tensor's byte, for whoever reads; the system is asked for what follows."""
-        descriptor, place = self._open[source, tensor.file], tensor.start + start
-        os.posix_fadvise(descriptor, place, _AHEAD, os.POSIX_FADV_WILLNEED)
-        return descriptor, place
+    def piece(self, source: int, tensor: Tensor, start: int, size: int) -> Piece:
+        """Some bytes of a tensor in memory, to be dropped after use; the system is asked for what follows them.
 
-    def unsteady(self, source: int, tensor: Tensor) -> DamagedError:
-        """A file that could not be read once, and now can."""
-        return DamagedError(f"{self.name(source, tensor)} could not be read", "check the disk, and run it again")
+        Raises:
+            DamagedError: The file ends too early or cannot be read.
+        """
+        descriptor, place = self._open[source, tensor.file], tensor.start + start
+        os.posix_fadvise(descriptor, place + _AHEAD, size, os.POSIX_FADV_WILLNEED)  # each page is asked for once
+        return self._extents[source].piece(descriptor, place, size, lambda into: self.read(source, tensor, start, into))
 
     def name(self, source: int, tensor: Tensor) -> str:
         """A source's file as messages name it."""
@@ -170,7 +178,7 @@ class OpenSources:
 
 
 @contextmanager
-def open_sources(files: SourceFiles, experts: Iterable[str]) -> Iterator[OpenSources]:
+def open_sources(files: SourceFiles, experts: Iterable[str], resources: Resources) -> Iterator[OpenSources]:
     """Open sources for as long as the context lasts."""
     with ExitStack() as stack:
-        yield OpenSources(files, roles_of(experts), stack)
+        yield OpenSources(files, roles_of(experts), stack, resources)

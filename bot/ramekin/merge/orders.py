@@ -82,7 +82,7 @@ class Counting:
         mine = []
         with means.progress.bar("statistics", layout.input_bytes) as bar:
             for step in (step for shard in layout.shards for step in supply.steps(shard)):
-                with supply.holding(step) as files, open_sources(files, layout.experts) as sources:
+                with supply.holding(step) as files, open_sources(files, layout.experts, means.resources) as sources:
                     tally = Tally(sources, _part_of(bar, step, team))
                     _go_over(Pass(sources, means.resources, threshold=self.epsilon), step.tensors, tally, team)
                 mine.append(tally.found())
@@ -143,7 +143,7 @@ class Writing:
         team, counting = means.team, self.threshold is not None
         loops = loops_for(means.resources.device, means.resources.local_rank)
         operator = operator_for(self.method, self.experts, self.overlap, loops, counting=counting)
-        with supply.holding(step) as files, open_sources(files, self.experts) as sources:
+        with supply.holding(step) as files, open_sources(files, self.experts, means.resources) as sources:
             tally = Tally(sources, _part_of(bar, step, team))
             merging = Pass(
                 sources, means.resources, (operator,), lambda chunk, _, data: writer.write(chunk, data), self.threshold

@@ -14,7 +14,7 @@ from ramekin.merge.loops.compiling import Bytes, Floats, Words
 from ramekin.merge.loops.conversion import CHANGE, F32, KINDS
 from ramekin.merge.loops.electing import magnitudes
 from ramekin.merge.loops.lowrank import form_changes
-from ramekin.merge.loops.windows import COUNT, END, FAILED, IN_MEMORY
+from ramekin.merge.mapping import Piece
 from ramekin.merge.operators import Operator, TensorWork
 from ramekin.merge.resources import Resources
 from ramekin.plan.layout import Part, TensorTask
@@ -92,11 +92,10 @@ class Pass:
         experts = len(self.sources.roles) - 1
         tasks = tuple(tasks)
         for task in tasks:
-            for source, part in enumerate((task.base, *task.experts)):
-                self.sources.prepare(source, part)
+            self._look_at_sizes(task)
 
         def slot() -> Slot:
-            return Slot.make(experts, self.resources.row_bytes, self.resources.out_bytes, max(1, len(self.operators)))
+            return Slot.make(experts, self.resources.out_bytes, max(1, len(self.operators)))
 
         for job, buffers in in_order(self._jobs(tasks), self._work, slot, self.resources):
             if not job.lookers:
@@ -115,7 +114,12 @@ class Pass:
                 for work in tensor.works:
                     if work.looking:
                         work.settle()
-            yield from (Job(tensor, chunk) for chunk in cut(task, self.resources.chunk_bytes))
+            yield from (Job(tensor, chunk) for chunk in cut(task, self._chunk_bytes(tensor)))
+
+    def _chunk_bytes(self, tensor: TensorJob) -> int:
+        """Bytes of one source in a chunk; more where only counting is to be done, on what files hold."""
+        alone = not self.operators and not tensor.factors and tensor.task.operation != "copy"
+        return self.resources.reading_bytes(len(tensor.task.experts)) if alone else self.resources.chunk_bytes
 
     def _looks(self, tensor: TensorJob) -> Iterator[Job]:
         """One look for all operators whose chunks may end at the same places."""
@@ -155,14 +159,19 @@ class Pass:
         if chunk.task.operation == "copy":
             self._copy(chunk, slot)
         else:
-            self._open_windows(job.tensor, chunk, slot)
-            self._compute(job, slot)
+            try:
+                self._open_sources(job.tensor, chunk, slot)
+                self._compute(job, slot)
+            finally:
+                slot.drop()
+            self._look_at_sizes(chunk.task)
         if self.write and not job.lookers:
             for number in range(len(self.operators)):
                 self.write(chunk, number, slot.outs[number, : chunk.out_bytes])
 
     def _compute(self, job: Job, slot: Slot) -> None:
         chunk = job.chunk
+        self._loops.begin()
         if job.lookers:
             for number in job.lookers:
                 job.seen[number] = job.tensor.works[number].look(chunk, slot)
@@ -173,40 +182,33 @@ class Pass:
             work.merge(chunk, slot, slot.outs[number])
             # Every loop counts what is wrong with the sources; it is told once.
             slot.bad[:-1] = np.maximum(found[:-1], slot.bad[:-1] - found[:-1])
-        if slot.held[FAILED]:
-            self._read_again(chunk, int(slot.held[FAILED]) - 1)
 
-    def _open_windows(self, tensor: TensorJob, chunk: Chunk, slot: Slot) -> None:
-        """Tell the loops where the chunk of each source is; they read it themselves."""
-        slot.formed.clear()
+    def _open_sources(self, tensor: TensorJob, chunk: Chunk, slot: Slot) -> None:
+        """Have all that the sources have of a chunk in memory."""
         for source, part in enumerate((tensor.task.base, *tensor.task.experts)):
-            slot.kinds[source] = CHANGE if isinstance(part, LowRank) else KINDS.get(part.dtype, 0) if part else 0
-            slot.where[source] = IN_MEMORY, 0
+            present = chunk.present(part)
+            held: Piece | Bytes | None = None
             if isinstance(part, LowRank):
-                slot.formed[source] = formed = self._form(tensor, source, part, chunk.first, chunk.count)
-                slot.where[source] = IN_MEMORY, formed.ctypes.data
-            elif part:
-                slot.where[source] = self.sources.place(source, part, chunk.first * ITEM_SIZES[part.dtype])
-            if source:
-                slot.limits[source - 1] = chunk.present(part)
-        slot.held[:] = 0, 0, 0, chunk.count
+                held = self._form(tensor, source, part, chunk.first, chunk.count)
+            elif part and present:
+                size = ITEM_SIZES[part.dtype]
+                held = self.sources.piece(source, part, chunk.first * size, present * size)
+            slot.put(source, _kind(part), held, present)
+
+    def _look_at_sizes(self, task: TensorTask) -> None:
+        """See that the files are as long as they should be: what a mapping has beyond a file's end reads as zeros.
+
+        Raises:
+            DamagedError: One is not.
+        """
+        for source, part in enumerate((task.base, *task.experts)):
+            self.sources.prepare(source, part)
 
     def _form(self, tensor: TensorJob, source: int, part: LowRank, first: int, count: int) -> Bytes:
         factors = tensor.factors[source]
         formed: Floats = np.empty(count, np.float32)
         form_changes(factors.a, factors.b, np.float32(part.scaling), part.transposed, first, formed)
         return formed.view(np.uint8)
-
-    def _read_again(self, chunk: Chunk, source: int) -> None:
-        """Find out why a source could not be read.
-
-        Raises:
-            DamagedError: It cannot, still.
-        """
-        part = (chunk.task.base, *chunk.task.experts)[source]
-        assert isinstance(part, Tensor)  # noqa: S101 - all else is in memory
-        self._read(source, part, chunk.first, chunk.present(part))
-        raise self.sources.unsteady(source, part)
 
     def _read(self, source: int, tensor: Tensor, first: int, count: int) -> Bytes:
         size = ITEM_SIZES[tensor.dtype]
@@ -224,19 +226,13 @@ class Pass:
             pieces = [(int(start), _PLACE) for start in starts]
         count = sum(piece[1] for piece in pieces)
         experts = len(task.experts)
-        slot = Slot.make(experts, self.resources.row_bytes)
+        slot = Slot.make(experts)
         for source, part in enumerate((task.base, *task.experts)):
-            slot.kinds[source] = CHANGE if isinstance(part, LowRank) else KINDS.get(part.dtype, 0) if part else 0
-            slot.formed[source] = found = np.concatenate(
-                [self._piece(tensor, source, part, first, size) for first, size in pieces]
-            )
-            slot.where[source] = IN_MEMORY, found.ctypes.data
-            if source:
-                slot.limits[source - 1] = len(found) // (4 if slot.kinds[source] >= F32 else 2)
-        slot.held[COUNT] = count
+            found = np.concatenate([self._piece(tensor, source, part, first, size) for first, size in pieces])
+            kind = _kind(part)
+            slot.put(source, kind, found, len(found) // (2 if kind < F32 else 4))
         sampled: Words = np.empty((experts, count), np.uint32)
         for expert in range(experts):
-            slot.held[END] = 0
             magnitudes(*slot.sources, count, expert, sampled[expert], slot.bad)
         return sampled.reshape(experts, len(pieces), -1)
 
@@ -255,3 +251,10 @@ class Pass:
                 other = self._read(t + 1, part, chunk.first, chunk.present(part))
                 differ = np.count_nonzero(base[: len(other)] != other)
                 slot.bad[t + 1] = differ + (part.dtype != chunk.task.base.dtype)
+
+
+def _kind(part: Part) -> int:
+    """How the loops number what a source has of a tensor."""
+    if part is None:
+        return 0
+    return CHANGE if isinstance(part, LowRank) else KINDS.get(part.dtype, 0)

@@ -9,11 +9,17 @@ MAX_EXPERTS: Final = 16
 
 _MOST_THREADS: Final = 16  # beyond that, copying out of the page cache and hashing the output are what one waits for
 _LEAST_ROW: Final = 8 << 10  # a block of the loops
+_EXTENT: Final = 32 << 20
+_MAPPED: Final = 256 << 20
+_READING: Final = 192 << 20
 _CUT_BINS: Final = 3 * 4 << 18  # bytes, per thread and expert, of the histograms in which TIES finds its cuts
 _FIXED: Final = 384 << 20  # the interpreter, numpy, and the compiler when it must run
 _TORCH: Final = 256 << 20
 _GPU_BINS: Final = 64 << 18  # bytes, per thread, of the same on a GPU
 _GPU_FIXED: Final = 3 << 30  # torch and the driver as well; an estimate
+
+LARGE_PAGE: Final = 2 << 20
+"""Size of the pages that the system keeps large files in, on most machines: a mapping begins at a multiple of it."""
 
 GPU_CHUNK: Final = 8 << 20
 """Bytes of one source that are on a GPU at a time, for each thread: its copies take longer than starting kernels."""
@@ -35,33 +41,34 @@ class Resources:
         chunk_bytes: Bytes of one source that a thread works on at a time: enough that handing them over costs nothing.
         threads: Threads that read, compute and write; one more takes digests.
         device: Where the arithmetic runs.
-        window_bytes: Bytes of one source that are in memory at a time: few enough that all sources' fit the
-            second-level cache.
         local_rank: This process among those of this machine, which decides the GPU.
     """
 
     chunk_bytes: int = 4 << 20
     threads: int = field(default_factory=usable_threads)
     device: Literal["cpu", "cuda"] = "cpu"
-    window_bytes: int = 1 << 17
     local_rank: int = 0
 
     def __post_init__(self) -> None:
-        if self.chunk_bytes < 1 or self.threads < 1 or self.window_bytes < 1:
-            raise ValueError("chunk_bytes, threads and window_bytes must be at least 1")
-
-    @property
-    def row_bytes(self) -> int:
-        """Bytes of buffer for one source: a window. A GPU is fed with whole chunks, past these.
-
-        In whole cache lines, and one more, which keeps the rows from competing for the same places of the cache.
-        """
-        return (max(self.window_bytes, _LEAST_ROW) + 63) // 64 * 64 + 64
+        if self.chunk_bytes < 1 or self.threads < 1:
+            raise ValueError("chunk_bytes and threads must be at least 1")
 
     @property
     def out_bytes(self) -> int:
         """Bytes of buffer for one chunk of one result: room for a block of any element."""
         return max(self.chunk_bytes, _LEAST_ROW)
+
+    def reading_bytes(self, experts: int) -> int:
+        """Bytes of one source that a thread works on where nothing is written, and so nothing has to wait its turn.
+
+        More than otherwise, which saves one in six of the processor's seconds, as far as all threads' sources together
+        stay within 192 MiB; or as much as otherwise.
+        """
+        return max(self.chunk_bytes, min(4 * self.chunk_bytes, _READING // (self.threads * (experts + 1))))
+
+    def extent_bytes(self, experts: int) -> int:
+        """Bytes of a source's file that are mapped at a time, in whole large pages."""
+        return max(1, min(_EXTENT, _MAPPED // (2 * (experts + 1))) // LARGE_PAGE) * LARGE_PAGE
 
     @property
     def slots(self) -> int:
@@ -72,8 +79,9 @@ class Resources:
 def memory_needed(experts: int, resources: Resources, factors: int = 0) -> int:
     """Upper bound on the bytes that a merge holds at once; the size of the model plays no part.
 
-    Each chunk in flight has a window on the base and on each expert, its result, what adapters add to it, and counts by
-    pattern; three more such counts belong to the model, to the file and to the tensor at work.
+    Each chunk in flight has its result, what adapters add to it, and counts by pattern; three more such counts belong
+    to the model, to the file and to the tensor at work. Of every source two extents are mapped, the one at work and the
+    one before.
 
     Args:
         experts: N, the number of experts.
@@ -82,10 +90,11 @@ def memory_needed(experts: int, resources: Resources, factors: int = 0) -> int:
     """
     patterns = 8 << experts
     formed = experts * resources.out_bytes if factors else 0
-    slot = (experts + 1) * resources.row_bytes + resources.out_bytes + formed + patterns
+    slot = resources.out_bytes + formed + patterns
+    mapped = 2 * (experts + 1) * (resources.extent_bytes(experts) + resources.reading_bytes(experts))
     cuts = resources.threads * experts * _CUT_BINS
     gpu = _beside_a_gpu(experts, resources) if resources.device == "cuda" else 0
-    return _FIXED + resources.slots * slot + 3 * patterns + cuts + factors + gpu
+    return _FIXED + mapped + resources.slots * slot + 3 * patterns + cuts + factors + gpu
 
 
 def memory_of_all(processes: int, needed: int) -> int:

@@ -8,11 +8,9 @@ from ramekin.merge.loops.conversion import load_block, load_values, store
 
 @compiled
 def merge_average(
-    raw: Bytes,
+    places: Counts,
     kinds: Bytes,
     limits: Counts,
-    where: Counts,
-    held: Counts,
     count: int,
     factors: Floats,
     row: int,
@@ -24,11 +22,9 @@ def merge_average(
     """`theta = share * (scale * sum_t theta_t) + rest * theta_base`.
 
     Args:
-        raw: `[N + 1, bytes]`, the sources.
+        places: `[N + 1]`, addresses of the sources.
         kinds: `[N + 1]`, their element types.
         limits: `[N]`, elements that each expert has.
-        where: `[N + 1, 2]`, where the sources are; see `windows.fill`.
-        held: `[4]`, what of them the rows hold.
         count: Elements to merge.
         factors: `[filters, 3]`: scale, share and rest of each filter. Where rest is 0 the base takes no part, and
             where share is 1 the mean is taken as it is.
@@ -38,14 +34,14 @@ def merge_average(
         out_kind: Its element type.
         bad: `[N + 2]`, added to.
     """
-    rows, total = np.empty((len(raw), BLOCK), np.float32), np.empty(BLOCK, np.float32)
+    rows, total = np.empty((len(places), BLOCK), np.float32), np.empty(BLOCK, np.float32)
     base = rows[0]
     start = 0
     while start < count:
         filter_, within = divmod(first + start, row)
         n = min(BLOCK, count - start, row - within)
         scale, share, rest = factors[filter_]
-        load_values(raw, kinds, limits, where, held, start, n, rows, bad)
+        load_values(places, kinds, limits, start, n, rows, bad)
         total[:n] = np.float32(0)
         for t in range(len(limits)):
             values = rows[t + 1]
@@ -62,11 +58,9 @@ def merge_average(
 
 @compiled
 def merge_sum(
-    raw: Bytes,
+    places: Counts,
     kinds: Bytes,
     limits: Counts,
-    where: Counts,
-    held: Counts,
     count: int,
     weights: Floats,
     out: Bytes,
@@ -76,22 +70,20 @@ def merge_sum(
     """`theta = theta_base + sum_t weight_t tau_t` (task arithmetic).
 
     Args:
-        raw: `[N + 1, bytes]`, the sources.
+        places: `[N + 1]`, addresses of the sources.
         kinds: `[N + 1]`, their element types.
         limits: `[N]`, elements that each expert has.
-        where: `[N + 1, 2]`, where the sources are; see `windows.fill`.
-        held: `[4]`, what of them the rows hold.
         count: Elements to merge.
         weights: `[N]`.
         out: The output's bytes.
         out_kind: Its element type.
         bad: `[N + 2]`, added to.
     """
-    rows, total = np.empty((len(raw), BLOCK), np.float32), np.empty(BLOCK, np.float32)
+    rows, total = np.empty((len(places), BLOCK), np.float32), np.empty(BLOCK, np.float32)
     base = rows[0]
     for start in range(0, count, BLOCK):
         n = min(BLOCK, count - start)
-        load_block(raw, kinds, limits, where, held, start, n, rows, bad)
+        load_block(places, kinds, limits, start, n, rows, bad)
         total[:n] = np.float32(0)
         for t in range(len(limits)):
             change, weight = rows[t + 1], weights[t]

@@ -15,8 +15,13 @@ Loop = Callable[..., None]
 
 @dataclass(frozen=True)
 class Loops:
-    """One function of each name, whatever the device; the modules of this package say what each does."""
+    """One function of each name, whatever the device; the modules of this package say what each does.
 
+    Attributes:
+        begin: To be called, in the thread that works on it, before a new chunk.
+    """
+
+    begin: Callable[[], None]
     count_patterns: Loop
     merge_ram: Loop
     merge_average: Loop
@@ -46,6 +51,7 @@ def loops_for(device: Literal["cpu", "cuda"], local_rank: int = 0) -> Loops:
     from ramekin.merge.loops import averaging, counting, electing, products, ram
 
     return Loops(
+        begin=lambda: None,
         count_patterns=counting.count_patterns,
         merge_ram=ram.merge_ram,
         merge_average=averaging.merge_average,

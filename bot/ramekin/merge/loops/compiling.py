@@ -7,7 +7,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 from llvmlite import ir  # type: ignore[import-untyped]
-from numba import types
+from numba import carray, types  # type: ignore[attr-defined]
 from numba.extending import intrinsic
 
 _P = ParamSpec("_P")
@@ -49,12 +49,22 @@ as_float: Final[Callable[[np.uint32], np.float32]] = intrinsic(_as_float)  # typ
 as_bits: Final[Callable[[np.float32], np.uint32]] = intrinsic(_as_bits)  # type: ignore[assignment]
 """The bits of a float32; in compiled code only."""
 
-read_at: Final[Callable[[int, int, int, int], int]] = types.ExternalFunction(  # type: ignore[assignment]
-    "pread", types.int64(types.int32, types.intp, types.intp, types.int64)
-)
-"""pread(2), with an address, in compiled code only: bytes that were read, 0 at the file's end, -1 after an error."""
 
-copy_memory: Final[Callable[[int, int, int], int]] = types.ExternalFunction(  # type: ignore[assignment]
-    "memcpy", types.intp(types.intp, types.intp, types.intp)
-)
-"""memcpy(3), with addresses, in compiled code only."""
+def _as_pointer(_context: Any, _address: Any) -> Any:
+    signature = types.voidptr(types.int64)
+    return signature, lambda _c, builder, _s, arguments: builder.inttoptr(arguments[0], ir.IntType(8).as_pointer())
+
+
+_pointer: Final[Callable[[int], Any]] = intrinsic(_as_pointer)  # type: ignore[assignment]
+
+
+@compiled
+def halves_at(address: int, n: int) -> Halves:
+    """`n` elements of 16 bits in memory, as they are; in compiled code only."""
+    return carray(_pointer(address), (n,), np.uint16)
+
+
+@compiled
+def floats_at(address: int, n: int) -> Floats:
+    """`n` float32 in memory, as they are; in compiled code only."""
+    return carray(_pointer(address), (n,), np.float32)

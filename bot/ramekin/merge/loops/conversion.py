@@ -5,8 +5,17 @@ from typing import Final
 
 import numpy as np
 
-from ramekin.merge.loops.compiling import Bytes, Counts, Floats, Halves, as_bits, as_float, compiled
-from ramekin.merge.loops.windows import reach
+from ramekin.merge.loops.compiling import (
+    Bytes,
+    Counts,
+    Floats,
+    Halves,
+    as_bits,
+    as_float,
+    compiled,
+    floats_at,
+    halves_at,
+)
 
 BF16: Final = 0
 F16: Final = 1
@@ -46,23 +55,29 @@ def _count_from(values: Floats, n: int, least: np.uint32) -> int:
 
 
 @compiled
-def load(row: Bytes, kind: int, start: int, n: int, values: Floats) -> int:
-    """Convert `n` elements of a row, from `start` on, to float32; return how many are NaN or infinite."""
+def place_of(address: int, kind: int, element: int) -> int:
+    """Address of an element, by that of the first."""
+    return address + element * (2 if kind < F32 else 4)
+
+
+@compiled
+def load(address: int, kind: int, n: int, values: Floats) -> int:
+    """Convert `n` elements, from an address on, to float32; return how many are NaN or infinite."""
     if kind == BF16:  # the upper half of a float32
-        halves = row.view(np.uint16)[start : start + n]
+        halves = halves_at(address, n)
         for i in range(n):
             values[i] = as_float(np.uint32(np.uint32(halves[i]) << np.uint32(16)))
         return special_halves(halves, np.uint16(0x7F80))
     if kind == F16:
         # Exponent and fraction moved into place denote the value times 2**-112, subnormals included; the product with
         # 2**112 is exact.
-        halves = row.view(np.uint16)[start : start + n]
+        halves = halves_at(address, n)
         for i in range(n):
             shifted = as_float(np.uint32((np.uint32(halves[i]) & np.uint32(0x7FFF)) << np.uint32(13)))
             sign = np.uint32((np.uint32(halves[i]) & np.uint32(0x8000)) << np.uint32(16))
             values[i] = as_float(np.uint32(as_bits(np.float32(shifted * np.float32(2.0**112))) | sign))
         return special_halves(halves, np.uint16(0x7C00))
-    words = row.view(np.float32)[start : start + n]
+    words = floats_at(address, n)
     for i in range(n):
         values[i] = words[i]
     return _count_from(values, n, _EXPONENT)
@@ -70,11 +85,9 @@ def load(row: Bytes, kind: int, start: int, n: int, values: Floats) -> int:
 
 @compiled
 def load_block(
-    raw: Bytes,
+    places: Counts,
     kinds: Bytes,
     limits: Counts,
-    where: Counts,
-    held: Counts,
     start: int,
     n: int,
     rows: Floats,
@@ -83,29 +96,27 @@ def load_block(
     """Convert a block of all sources.
 
     Args:
-        raw: `[N + 1, bytes]`, the sources.
+        places: `[N + 1]`, addresses of the sources.
         kinds: `[N + 1]`, their element types.
         limits: `[N]`, elements that each expert has.
-        where: `[N + 1, 2]`, where the sources are; see `windows.fill`.
-        held: `[4]`, what of them the rows hold.
         start: First element.
         n: Number of elements.
         rows: `[N + 1, block]`, written: row 0 the base's values, row `t + 1` the changes `tau_t`.
         bad: `[N + 2]`, added to.
     """
     base = rows[0]
-    at = reach(raw, kinds, limits, where, held, start, n)
-    bad[0] += load(raw[0], kinds[0], at, n, base)
+    bad[0] += load(place_of(places[0], kinds[0], start), kinds[0], n, base)
     for t in range(len(limits)):
         change, kind = rows[t + 1], kinds[t + 1]
         present = max(0, min(n, limits[t] - start))
+        place = place_of(places[t + 1], kind, start)
         if kind == BF16:  # in one go, for speed: the bits are the same
-            halves = raw[t + 1].view(np.uint16)[at : at + present]
+            halves = halves_at(place, present)
             for i in range(present):
                 change[i] = as_float(np.uint32(np.uint32(halves[i]) << np.uint32(16))) - base[i]
             bad[t + 1] += special_halves(halves, np.uint16(0x7F80))
         elif present:
-            bad[t + 1] += load(raw[t + 1], kind, at, present, change)
+            bad[t + 1] += load(place, kind, present, change)
             if kind != CHANGE:
                 for i in range(present):
                     change[i] -= base[i]
@@ -114,11 +125,9 @@ def load_block(
 
 @compiled
 def load_values(
-    raw: Bytes,
+    places: Counts,
     kinds: Bytes,
     limits: Counts,
-    where: Counts,
-    held: Counts,
     start: int,
     n: int,
     rows: Floats,
@@ -126,13 +135,13 @@ def load_values(
 ) -> None:
     """The same, but row `t + 1` holds the weights `theta_t`, not their changes."""
     base = rows[0]
-    at = reach(raw, kinds, limits, where, held, start, n)
-    bad[0] += load(raw[0], kinds[0], at, n, base)
+    bad[0] += load(place_of(places[0], kinds[0], start), kinds[0], n, base)
     for t in range(len(limits)):
         values = rows[t + 1]
         present = max(0, min(n, limits[t] - start))
         if present:
-            bad[t + 1] += load(raw[t + 1], kinds[t + 1], at, present, values)
+            place = place_of(places[t + 1], kinds[t + 1], start)
+            bad[t + 1] += load(place, kinds[t + 1], present, values)
         if kinds[t + 1] == CHANGE:
             for i in range(present):
                 values[i] += base[i]

@@ -4,9 +4,8 @@ from typing import Final
 
 import numpy as np
 
-from ramekin.merge.loops.compiling import BLOCK, Bytes, Counts, Floats, Halves, Words, as_float, compiled
+from ramekin.merge.loops.compiling import BLOCK, Bytes, Counts, Floats, Halves, Words, as_float, compiled, halves_at
 from ramekin.merge.loops.conversion import BF16, load_block, special_halves
-from ramekin.merge.loops.windows import reach
 
 _FEW: Final = 16  # up to so many patterns, comparing a block with each is faster than a histogram
 
@@ -75,42 +74,32 @@ def _count_three(base: Halves, a: Halves, b: Halves, c: Halves, epsilon: np.floa
 
 
 @compiled
-def _count_bfloat16(
-    raw: Bytes,
-    kinds: Bytes,
-    limits: Counts,
-    where: Counts,
-    held: Counts,
-    count: int,
-    epsilon: np.float32,
-    counts: Counts,
-    bad: Counts,
-) -> None:
+def _count_bfloat16(places: Counts, count: int, epsilon: np.float32, counts: Counts, bad: Counts) -> None:
     """Up to three experts, all in bfloat16 like their base, none of them shorter."""
-    rows = raw.view(np.uint16)
-    experts = len(raw) - 1
+    experts = len(places) - 1
     found = np.zeros(8, np.int64)
+    # An expert that is not there is the base itself: it changes nothing, and its patterns stay empty.
+    sources = (
+        halves_at(places[0], count),
+        halves_at(places[1], count),
+        halves_at(places[2 if experts > 1 else 0], count),
+        halves_at(places[3 if experts > 2 else 0], count),
+    )
     for start in range(0, count, BLOCK):
         n = min(BLOCK, count - start)
-        at = reach(raw, kinds, limits, where, held, start, n)
-        base = rows[0, at : at + n]
-        # An expert that is not there is the base itself: it changes nothing, and its patterns stay empty.
-        a = rows[1, at : at + n]
-        b = rows[2 if experts > 1 else 0, at : at + n]
-        c = rows[3 if experts > 2 else 0, at : at + n]
+        base, a = sources[0][start : start + n], sources[1][start : start + n]
+        b, c = sources[2][start : start + n], sources[3][start : start + n]
         _count_three(base, a, b, c, epsilon, found)
         for row in range(experts + 1):
-            bad[row] += special_halves(rows[row, at : at + n], np.uint16(0x7F80))
+            bad[row] += special_halves(sources[row][start : start + n], np.uint16(0x7F80))
     counts += found[: len(counts)]
 
 
 @compiled
 def count_patterns(
-    raw: Bytes,
+    places: Counts,
     kinds: Bytes,
     limits: Counts,
-    where: Counts,
-    held: Counts,
     count: int,
     epsilon: np.float32,
     counts: Counts,
@@ -119,22 +108,20 @@ def count_patterns(
     """Count which experts changed which elements.
 
     Args:
-        raw: `[N + 1, bytes]`, the sources.
+        places: `[N + 1]`, addresses of the sources.
         kinds: `[N + 1]`, their element types.
         limits: `[N]`, elements that each expert has.
-        where: `[N + 1, 2]`, where the sources are; see `windows.fill`.
-        held: `[4]`, what of them the rows hold.
         count: Elements to look at.
         epsilon: A change must be greater than this.
         counts: `[2**N]`, added to: elements by pattern, bit t set where expert t changed the element.
         bad: `[N + 2]`, added to: elements of each source that are NaN or infinite.
     """
     if len(limits) <= 3 and np.all(kinds == BF16) and np.all(limits >= count):
-        _count_bfloat16(raw, kinds, limits, where, held, count, epsilon, counts, bad)
+        _count_bfloat16(places, count, epsilon, counts, bad)
         return
-    rows, masks = np.empty((len(raw), BLOCK), np.float32), np.empty(BLOCK, np.uint32)
+    rows, masks = np.empty((len(places), BLOCK), np.float32), np.empty(BLOCK, np.uint32)
     for start in range(0, count, BLOCK):
         n = min(BLOCK, count - start)
-        load_block(raw, kinds, limits, where, held, start, n, rows, bad)
+        load_block(places, kinds, limits, start, n, rows, bad)
         mark(rows, n, epsilon, masks)
         tally(masks, n, counts)

@@ -14,21 +14,19 @@ _MAGNITUDE = np.uint32(0x7FFFFFFF)
 
 @compiled
 def magnitudes(
-    raw: Bytes,
+    places: Counts,
     kinds: Bytes,
     limits: Counts,
-    where: Counts,
-    held: Counts,
     count: int,
     expert: int,
     out: Words,
     bad: Counts,
 ) -> None:
     """Write `|tau_t|` of one expert, as bits, for every element of a chunk to `out[count]`."""
-    rows = np.empty((len(raw), BLOCK), np.float32)
+    rows = np.empty((len(places), BLOCK), np.float32)
     for start in range(0, count, BLOCK):
         n = min(BLOCK, count - start)
-        load_block(raw, kinds, limits, where, held, start, n, rows, bad)
+        load_block(places, kinds, limits, start, n, rows, bad)
         change = rows[expert + 1]
         for i in range(n):
             out[start + i] = as_bits(change[i]) & _MAGNITUDE
@@ -36,11 +34,9 @@ def magnitudes(
 
 @compiled
 def count_magnitudes(
-    raw: Bytes,
+    places: Counts,
     kinds: Bytes,
     limits: Counts,
-    where: Counts,
-    held: Counts,
     count: int,
     low: Words,
     high: Words,
@@ -54,11 +50,9 @@ def count_magnitudes(
     """Count, for every expert, the magnitudes in bins between two bounds, and those above.
 
     Args:
-        raw: `[N + 1, bytes]`, the sources.
+        places: `[N + 1]`, addresses of the sources.
         kinds: `[N + 1]`, their element types.
         limits: `[N]`, elements that each expert has.
-        where: `[N + 1, 2]`, where the sources are; see `windows.fill`.
-        held: `[4]`, what of them the rows hold.
         count: Elements to look at.
         low: `[N]`, least magnitude that has a bin.
         high: `[N]`, largest.
@@ -69,10 +63,10 @@ def count_magnitudes(
         zeros: `[N, bins]`, united with those that are clear in any: where no bit is in both, all of a bin are equal.
         bad: `[N + 2]`, added to.
     """
-    rows, bits = np.empty((len(raw), BLOCK), np.float32), np.empty(BLOCK, np.uint32)
+    rows, bits = np.empty((len(places), BLOCK), np.float32), np.empty(BLOCK, np.uint32)
     for start in range(0, count, BLOCK):
         n = min(BLOCK, count - start)
-        load_block(raw, kinds, limits, where, held, start, n, rows, bad)
+        load_block(places, kinds, limits, start, n, rows, bad)
         for t in range(len(limits)):
             change, lower, upper, width = rows[t + 1], low[t], high[t], shift[t]
             greater = inside = np.uint32(0)
@@ -94,14 +88,12 @@ def count_magnitudes(
 
 
 @compiled
-def count_equals(
-    raw: Bytes, kinds: Bytes, limits: Counts, where: Counts, held: Counts, count: int, cuts: Words, equals: Counts
-) -> None:
+def count_equals(places: Counts, kinds: Bytes, limits: Counts, count: int, cuts: Words, equals: Counts) -> None:
     """Add to `equals[N]` how many magnitudes of each expert are its cut exactly."""
-    rows, bad = np.empty((len(raw), BLOCK), np.float32), np.zeros(len(raw) + 1, np.int64)
+    rows, bad = np.empty((len(places), BLOCK), np.float32), np.zeros(len(places) + 1, np.int64)
     for start in range(0, count, BLOCK):
         n = min(BLOCK, count - start)
-        load_block(raw, kinds, limits, where, held, start, n, rows, bad)
+        load_block(places, kinds, limits, start, n, rows, bad)
         for t in range(len(limits)):
             change, cut = rows[t + 1], cuts[t]
             found = np.uint32(0)
@@ -162,11 +154,9 @@ def _elect(rows: Floats, n: int, weights: Floats, scale: np.float32, merged: Flo
 
 @compiled
 def merge_trimmed(
-    raw: Bytes,
+    places: Counts,
     kinds: Bytes,
     limits: Counts,
-    where: Counts,
-    held: Counts,
     count: int,
     cuts: Words,
     allowed: Counts,
@@ -179,11 +169,9 @@ def merge_trimmed(
     """TIES: of each expert the changes of largest magnitude, then election and mean.
 
     Args:
-        raw: `[N + 1, bytes]`, the sources.
+        places: `[N + 1]`, addresses of the sources.
         kinds: `[N + 1]`, their element types.
         limits: `[N]`, elements that each expert has.
-        where: `[N + 1, 2]`, where the sources are; see `windows.fill`.
-        held: `[4]`, what of them the rows hold.
         count: Elements to merge.
         cuts: `[N]`, least magnitude that is kept.
         allowed: `[N]`, how many of the chunk's magnitudes that equal the cut are kept; the first ones are.
@@ -193,11 +181,11 @@ def merge_trimmed(
         out_kind: Its element type.
         bad: `[N + 2]`, added to.
     """
-    rows, merged = np.empty((len(raw), BLOCK), np.float32), np.empty(BLOCK, np.float32)
+    rows, merged = np.empty((len(places), BLOCK), np.float32), np.empty(BLOCK, np.float32)
     left = allowed.copy()
     for start in range(0, count, BLOCK):
         n = min(BLOCK, count - start)
-        load_block(raw, kinds, limits, where, held, start, n, rows, bad)
+        load_block(places, kinds, limits, start, n, rows, bad)
         for t in range(len(limits)):
             left[t] = _trim(rows[t + 1], n, cuts[t], left[t])
         _elect(rows, n, weights, scale, merged)
@@ -206,11 +194,9 @@ def merge_trimmed(
 
 @compiled
 def merge_dropped(
-    raw: Bytes,
+    places: Counts,
     kinds: Bytes,
     limits: Counts,
-    where: Counts,
-    held: Counts,
     count: int,
     first: int,
     keys: Words,
@@ -226,11 +212,9 @@ def merge_dropped(
     """DARE: changes dropped at random and the others rescaled, then summed, or elected as TIES does.
 
     Args:
-        raw: `[N + 1, bytes]`, the sources.
+        places: `[N + 1]`, addresses of the sources.
         kinds: `[N + 1]`, their element types.
         limits: `[N]`, elements that each expert has.
-        where: `[N + 1, 2]`, where the sources are; see `windows.fill`.
-        held: `[4]`, what of them the rows hold.
         count: Elements to merge.
         first: Index of the chunk's first element in its tensor.
         keys: `[N, 2]`, the masks' keys.
@@ -243,11 +227,11 @@ def merge_dropped(
         out_kind: Its element type.
         bad: `[N + 2]`, added to.
     """
-    rows, merged = np.empty((len(raw), BLOCK), np.float32), np.empty(BLOCK, np.float32)
+    rows, merged = np.empty((len(places), BLOCK), np.float32), np.empty(BLOCK, np.float32)
     base = rows[0]
     for start in range(0, count, BLOCK):
         n = min(BLOCK, count - start)
-        load_block(raw, kinds, limits, where, held, start, n, rows, bad)
+        load_block(places, kinds, limits, start, n, rows, bad)
         for t in range(len(limits)):
             change = rows[t + 1]
             drop(change, n, keys[t, 0], keys[t, 1], first + start, threshold)

@@ -12,11 +12,9 @@ from ramekin.merge.loops.conversion import load_block
 
 @compiled
 def multiply(
-    raw: Bytes,
+    places: Counts,
     kinds: Bytes,
     limits: Counts,
-    where: Counts,
-    held: Counts,
     count: int,
     row: int,
     first: int,
@@ -26,22 +24,20 @@ def multiply(
     """Sum the products of every two experts' changes, by block.
 
     Args:
-        raw: `[N + 1, bytes]`, the sources.
+        places: `[N + 1]`, addresses of the sources.
         kinds: `[N + 1]`, their element types.
         limits: `[N]`, elements that each expert has.
-        where: `[N + 1, 2]`, where the sources are; see `windows.fill`.
-        held: `[4]`, what of them the rows hold.
         count: Elements to look at.
         row: Elements of a filter.
         first: Place of the chunk's first element in its filter, a multiple of the block.
         sums: `[blocks, N, N]`, written: the upper triangle, one matrix per block of a filter, in order.
         bad: `[N + 2]`, added to.
     """
-    rows, products = np.empty((len(raw), BLOCK), np.float32), np.empty(BLOCK, np.float64)
+    rows, products = np.empty((len(places), BLOCK), np.float32), np.empty(BLOCK, np.float64)
     start = place = 0
     while start < count:
         n = min(BLOCK, count - start, row - (first + start) % row)
-        load_block(raw, kinds, limits, where, held, start, n, rows, bad)
+        load_block(places, kinds, limits, start, n, rows, bad)
         for t in range(len(limits)):
             for u in range(t, len(limits)):
                 one, other = rows[t + 1], rows[u + 1]

@@ -9,11 +9,9 @@ from ramekin.merge.loops.counting import tally
 
 @compiled
 def merge_ram(
-    raw: Bytes,
+    places: Counts,
     kinds: Bytes,
     limits: Counts,
-    where: Counts,
-    held: Counts,
     count: int,
     epsilon: np.float32,
     coefficients: Floats,
@@ -25,11 +23,9 @@ def merge_ram(
     """`theta = theta_base + coefficient * sum_t m_t tau_t`, with the coefficient of who changed the element.
 
     Args:
-        raw: `[N + 1, bytes]`, the sources.
+        places: `[N + 1]`, addresses of the sources.
         kinds: `[N + 1]`, their element types.
         limits: `[N]`, elements that each expert has.
-        where: `[N + 1, 2]`, where the sources are; see `windows.fill`.
-        held: `[4]`, what of them the rows hold.
         count: Elements to merge.
         epsilon: A change must be greater than this.
         coefficients: `[2**N]`, by pattern, bit t set where expert t changed the element; that of nobody is 0.
@@ -38,12 +34,12 @@ def merge_ram(
         counts: `[2**N]`, added to as by `count_patterns`; empty where nobody counts.
         bad: `[N + 2]`, added to.
     """
-    rows, masks = np.empty((len(raw), BLOCK), np.float32), np.empty(BLOCK, np.uint32)
+    rows, masks = np.empty((len(places), BLOCK), np.float32), np.empty(BLOCK, np.uint32)
     total, factor = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32)
     base = rows[0]
     for start in range(0, count, BLOCK):
         n = min(BLOCK, count - start)
-        load_block(raw, kinds, limits, where, held, start, n, rows, bad)
+        load_block(places, kinds, limits, start, n, rows, bad)
         total[:n] = np.float32(0)
         masks[:n] = np.uint32(0)
         for t in range(len(limits)):

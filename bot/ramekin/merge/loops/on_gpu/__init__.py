@@ -49,13 +49,11 @@ def gpu_loops(device: torch.device) -> Loops:
         return own
 
     def on_device(function: Callable[..., None]) -> Loop:
-        def loop(
-            raw: Bytes, kinds: Bytes, limits: Counts, where: Counts, held: Counts, count: int, *others: object
-        ) -> None:
+        def loop(places: Counts, kinds: Bytes, limits: Counts, count: int, *others: object) -> None:
             try:
                 own = lane()
                 with own.at_work():
-                    function(own.rows(raw, kinds, limits, where, held, count), *others)
+                    function(own.rows(places, kinds, limits, count), *others)
             except RuntimeError as error:  # for pinned memory it is no OutOfMemoryError
                 if isinstance(error, torch.OutOfMemoryError) or "out of memory" in str(error):
                     raise ResourceError(
@@ -67,6 +65,7 @@ def gpu_loops(device: torch.device) -> Loops:
         return loop
 
     return Loops(
+        begin=lambda: lane().forget(),
         count_patterns=on_device(count_patterns),
         merge_ram=on_device(merge_ram),
         merge_average=on_device(merge_average),

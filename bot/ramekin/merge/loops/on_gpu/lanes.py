@@ -1,5 +1,6 @@
 """One thread's memory on a GPU, and the chunk that is in it."""
 
+import ctypes
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
@@ -10,7 +11,6 @@ from torch import Tensor
 
 from ramekin.merge.loops.compiling import Bytes, Counts, Floats
 from ramekin.merge.loops.conversion import BF16, CHANGE, F16, F32
-from ramekin.merge.loops.windows import END, FIRST, fill
 from ramekin.merge.resources import GPU_CHUNK
 
 _TYPES: Final = {BF16: torch.bfloat16, F16: torch.float16, F32: torch.float32, CHANGE: torch.float32}
@@ -29,7 +29,7 @@ class Lane:
         self._stream = stream
         self._there = torch.empty((0, 0), dtype=torch.uint8, device=device)
         self._here = self._out = torch.empty((0, 0), dtype=torch.uint8)
-        self._filled = 0  # address of the rows whose sources this lane has read, and has on the device
+        self._filled = False  # whether the chunk at work is on the device
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
@@ -44,31 +44,26 @@ class Lane:
                 finally:
                     self._stream.synchronize()
 
-    def rows(self, raw: Bytes, kinds: Bytes, limits: Counts, where: Counts, held: Counts, count: int) -> "Rows":
-        """A chunk's sources on the device.
+    def forget(self) -> None:
+        """A new chunk begins."""
+        self._filled = False
 
-        Nobody but this lane reads a chunk that it is given unread; so it is read past `raw`, straight into pinned
-        memory, and stays on the device for the other loops over it. What `raw` holds already is copied.
+    def rows(self, places: Counts, kinds: Bytes, limits: Counts, count: int) -> "Rows":
+        """A chunk's sources on the device, where they stay for the other loops over it.
 
         Args:
-            raw: `[N + 1, bytes]`, the sources, or left alone if they were not read yet.
+            places: `[N + 1]`, addresses of the sources.
             kinds: `[N + 1]`, their element types.
             limits: `[N]`, elements that each expert has.
-            where: `[N + 1, 2]`, where the sources are; see `windows.fill`.
-            held: `[4]`, what of them was read.
             count: Elements of the chunk.
         """
         lengths = [count, *(max(0, min(int(limit), count)) for limit in limits)]
         types = [_TYPES[int(kind)] for kind in kinds]
         sizes = [length * type_.itemsize for length, type_ in zip(lengths, types, strict=True)]
-        if held[FIRST] or held[END] < count:
-            self._make_room(len(raw), count * max(type_.itemsize for type_ in types))
-            fill(self._here.numpy(), kinds, limits, where, held, 0)
-            self._upload(self._here, sizes)
-            self._filled = raw.ctypes.data
-        elif self._filled != raw.ctypes.data:
-            self._make_room(len(raw), max(sizes))
-            self._upload(torch.from_numpy(raw), sizes)
+        if not self._filled:
+            self._make_room(len(places), count * max(type_.itemsize for type_ in types))
+            self._upload(places, sizes)
+            self._filled = True
         typed = [
             self._there[row, :size].view(type_) for row, (size, type_) in enumerate(zip(sizes, types, strict=True))
         ]
@@ -86,9 +81,12 @@ class Lane:
         self._stream.synchronize()
         out[:] = landing.numpy()
 
-    def _upload(self, rows: Tensor, sizes: Sequence[int]) -> None:
-        for row, size in enumerate(sizes):
-            self._there[row, :size].copy_(rows[row, :size], non_blocking=True)
+    def _upload(self, places: Counts, sizes: Sequence[int]) -> None:
+        """By way of pinned memory: the device's copies of what is not pinned are slow, and other threads wait."""
+        for row, (place, size) in enumerate(zip(places, sizes, strict=True)):
+            if size:
+                ctypes.memmove(self._here[row].data_ptr(), int(place), size)
+                self._there[row, :size].copy_(self._here[row, :size], non_blocking=True)
 
     def _make_room(self, rows: int, width: int) -> None:
         if self._there.shape[0] < rows or self._there.shape[1] < width:
