@@ -26,9 +26,23 @@ CHANGE: Final = 3
 KINDS: Final[Mapping[str, int]] = {"BF16": BF16, "F16": F16, "F32": F32}
 """Element types by the numbers that the loops know them by."""
 
+TOO_LARGE: Final = np.uint32(0x7F7F8000)
+"""Least magnitude, as bits, that bfloat16 rounds to infinity; above it a NaN can wrap around while it is rounded."""
+
 _EXPONENT: Final = np.uint32(0x7F800000)  # all ones: NaN or infinite
-_TOO_LARGE: Final = np.uint32(0x7F7F8000)  # what bfloat16 rounds to infinity, and all above
 _SIGNLESS: Final = np.uint16(0x7FFF)
+
+
+@compiled
+def widened(half: np.uint16) -> np.float32:
+    """A bfloat16 as a float32: its upper half."""
+    return as_float(np.uint32(np.uint32(half) << np.uint32(16)))
+
+
+@compiled
+def narrowed(bits: np.uint32) -> np.uint16:
+    """A float32, by its bits, rounded to bfloat16, to nearest even."""
+    return np.uint16(np.uint32(bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16))
 
 
 @compiled
@@ -66,7 +80,7 @@ def load(address: int, kind: int, n: int, values: Floats) -> int:
     if kind == BF16:  # the upper half of a float32
         halves = halves_at(address, n)
         for i in range(n):
-            values[i] = as_float(np.uint32(np.uint32(halves[i]) << np.uint32(16)))
+            values[i] = widened(halves[i])
         return special_halves(halves, np.uint16(0x7F80))
     if kind == F16:
         # Exponent and fraction moved into place denote the value times 2**-112, subnormals included; the product with
@@ -113,7 +127,7 @@ def load_block(
         if kind == BF16:  # in one go, for speed: the bits are the same
             halves = halves_at(place, present)
             for i in range(present):
-                change[i] = as_float(np.uint32(np.uint32(halves[i]) << np.uint32(16))) - base[i]
+                change[i] = widened(halves[i]) - base[i]
             bad[t + 1] += special_halves(halves, np.uint16(0x7F80))
         elif present:
             bad[t + 1] += load(place, kind, present, change)
@@ -164,11 +178,9 @@ def store(values: Floats, kind: int, start: int, n: int, out: Bytes) -> int:
         largest = np.uint32(0)
         for i in range(n):
             b = as_bits(values[i])
-            rounded = np.uint32(b + np.uint32(0x7FFF) + ((b >> np.uint32(16)) & np.uint32(1)))
-            halves[i] = np.uint16(rounded >> np.uint32(16))
+            halves[i] = narrowed(b)
             largest = max(largest, np.uint32(b & np.uint32(0x7FFFFFFF)))
-        # The first that becomes infinite, and what is infinite or NaN already: a NaN can wrap around while rounded.
-        return 0 if largest < _TOO_LARGE else _count_from(values, n, _TOO_LARGE)
+        return 0 if largest < TOO_LARGE else _count_from(values, n, TOO_LARGE)
     if kind == F16:
         return _store_float16(values, out.view(np.uint16)[start : start + n])
     words = out.view(np.float32)[start : start + n]

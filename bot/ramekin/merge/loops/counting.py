@@ -4,8 +4,8 @@ from typing import Final
 
 import numpy as np
 
-from ramekin.merge.loops.compiling import BLOCK, Bytes, Counts, Floats, Halves, Words, as_float, compiled, halves_at
-from ramekin.merge.loops.conversion import BF16, load_block, special_halves
+from ramekin.merge.loops.compiling import BLOCK, Bytes, Counts, Floats, Halves, Words, compiled, halves_at
+from ramekin.merge.loops.conversion import BF16, load_block, special_halves, widened
 
 _FEW: Final = 16  # up to so many patterns, comparing a block with each is faster than a histogram
 
@@ -38,22 +38,14 @@ def tally(masks: Words, n: int, counts: Counts) -> None:
 
 
 @compiled
-def _widened(half: np.uint16) -> np.float32:
-    return as_float(np.uint32(np.uint32(half) << np.uint32(16)))
-
-
-@compiled
 def _count_three(base: Halves, a: Halves, b: Halves, c: Halves, epsilon: np.float32, counts: Counts) -> None:
-    """Count a block of bfloat16 without storing anything: how many elements each set of experts has all changed.
-
-    The counts by pattern follow by inclusion and exclusion.
-    """
+    """Count a block of bfloat16 without storing anything."""
     one = two = three = both = first = last = every = np.uint32(0)
     for i in range(len(base)):
-        start = _widened(base[i])
-        in_a = np.uint32(abs(_widened(a[i]) - start) > epsilon)
-        in_b = np.uint32(abs(_widened(b[i]) - start) > epsilon)
-        in_c = np.uint32(abs(_widened(c[i]) - start) > epsilon)
+        start = widened(base[i])
+        in_a = np.uint32(abs(widened(a[i]) - start) > epsilon)
+        in_b = np.uint32(abs(widened(b[i]) - start) > epsilon)
+        in_c = np.uint32(abs(widened(c[i]) - start) > epsilon)
         in_ab = np.uint32(in_a & in_b)
         one = np.uint32(one + in_a)
         two = np.uint32(two + in_b)
@@ -62,8 +54,28 @@ def _count_three(base: Halves, a: Halves, b: Halves, c: Halves, epsilon: np.floa
         first = np.uint32(first + (in_a & in_c))
         last = np.uint32(last + (in_b & in_c))
         every = np.uint32(every + (in_ab & in_c))
+    include(len(base), one, two, three, both, first, last, every, counts)
+
+
+@compiled
+def include(
+    n: int,
+    one: np.uint32,
+    two: np.uint32,
+    three: np.uint32,
+    both: np.uint32,
+    first: np.uint32,
+    last: np.uint32,
+    every: np.uint32,
+    counts: Counts,
+) -> None:
+    """Add to `counts[8]` the patterns of `n` elements, by inclusion and exclusion.
+
+    Given is how many elements each set of three experts has all changed: the first alone, the second, the third; the
+    first and second, the first and third, the second and third; all.
+    """
     ab, ac, bc, abc = np.int64(both), np.int64(first), np.int64(last), np.int64(every)
-    counts[0] += len(base) - one - two - three + ab + ac + bc - abc
+    counts[0] += n - one - two - three + ab + ac + bc - abc
     counts[1] += one - ab - ac + abc
     counts[2] += two - ab - bc + abc
     counts[3] += ab - abc
@@ -74,23 +86,33 @@ def _count_three(base: Halves, a: Halves, b: Halves, c: Halves, epsilon: np.floa
 
 
 @compiled
-def _count_bfloat16(places: Counts, count: int, epsilon: np.float32, counts: Counts, bad: Counts) -> None:
-    """Up to three experts, all in bfloat16 like their base, none of them shorter."""
+def all_bfloat16(kinds: Bytes, limits: Counts, count: int) -> bool:
+    """Whether there are up to three experts, all in bfloat16 like their base, and none of them shorter."""
+    return len(limits) <= 3 and bool(np.all(kinds == BF16)) and bool(np.all(limits >= count))
+
+
+@compiled
+def three_halves(places: Counts, count: int) -> tuple[Halves, Halves, Halves, Halves]:
+    """Base and up to three experts, all in 16 bits; one that is not there is the base itself: it changes nothing."""
     experts = len(places) - 1
-    found = np.zeros(8, np.int64)
-    # An expert that is not there is the base itself: it changes nothing, and its patterns stay empty.
-    sources = (
+    return (
         halves_at(places[0], count),
         halves_at(places[1], count),
         halves_at(places[2 if experts > 1 else 0], count),
         halves_at(places[3 if experts > 2 else 0], count),
     )
+
+
+@compiled
+def _count_bfloat16(places: Counts, count: int, epsilon: np.float32, counts: Counts, bad: Counts) -> None:
+    """See `all_bfloat16`."""
+    found, sources = np.zeros(8, np.int64), three_halves(places, count)
     for start in range(0, count, BLOCK):
         n = min(BLOCK, count - start)
         base, a = sources[0][start : start + n], sources[1][start : start + n]
         b, c = sources[2][start : start + n], sources[3][start : start + n]
         _count_three(base, a, b, c, epsilon, found)
-        for row in range(experts + 1):
+        for row in range(len(places)):
             bad[row] += special_halves(sources[row][start : start + n], np.uint16(0x7F80))
     counts += found[: len(counts)]
 
@@ -116,7 +138,7 @@ def count_patterns(
         counts: `[2**N]`, added to: elements by pattern, bit t set where expert t changed the element.
         bad: `[N + 2]`, added to: elements of each source that are NaN or infinite.
     """
-    if len(limits) <= 3 and np.all(kinds == BF16) and np.all(limits >= count):
+    if all_bfloat16(kinds, limits, count):
         _count_bfloat16(places, count, epsilon, counts, bad)
         return
     rows, masks = np.empty((len(places), BLOCK), np.float32), np.empty(BLOCK, np.uint32)

@@ -2,9 +2,77 @@
 
 import numpy as np
 
-from ramekin.merge.loops.compiling import BLOCK, Bytes, Counts, Floats, compiled
-from ramekin.merge.loops.conversion import load_block, store
-from ramekin.merge.loops.counting import tally
+from ramekin.merge.loops.compiling import BLOCK, Bytes, Counts, Floats, Halves, as_bits, compiled
+from ramekin.merge.loops.conversion import BF16, TOO_LARGE, load_block, narrowed, special_halves, store, widened
+from ramekin.merge.loops.counting import all_bfloat16, include, tally, three_halves
+
+
+@compiled
+def _merge_three(
+    base: Halves,
+    a: Halves,
+    b: Halves,
+    c: Halves,
+    epsilon: np.float32,
+    factors: Floats,
+    out: Halves,
+    counts: Counts,
+) -> bool:
+    """Merge a block of bfloat16 without storing anything between; return whether all results are finite."""
+    nothing = np.float32(0)
+    f1, f2, f3, f4, f5, f6, f7 = factors[1], factors[2], factors[3], factors[4], factors[5], factors[6], factors[7]
+    largest = one = two = three = both = first = last = every = np.uint32(0)
+    for i in range(len(base)):
+        start = widened(base[i])
+        from_a, from_b, from_c = widened(a[i]) - start, widened(b[i]) - start, widened(c[i]) - start
+        in_a, in_b, in_c = abs(from_a) > epsilon, abs(from_b) > epsilon, abs(from_c) > epsilon
+        total = nothing + (from_a if in_a else nothing)
+        total += from_b if in_b else nothing
+        total += from_c if in_c else nothing
+        without_c = (f3 if in_b else f1) if in_a else (f2 if in_b else nothing)
+        with_c = (f7 if in_b else f5) if in_a else (f6 if in_b else f4)
+        factor = with_c if in_c else without_c
+        merged = np.float32(start + np.float32(factor * total))
+        bits = as_bits(merged if factor != nothing else start)
+        out[i] = narrowed(bits)
+        largest = max(largest, np.uint32(bits & np.uint32(0x7FFFFFFF)))
+        one = np.uint32(one + np.uint32(in_a))
+        two = np.uint32(two + np.uint32(in_b))
+        three = np.uint32(three + np.uint32(in_c))
+        both = np.uint32(both + np.uint32(in_a & in_b))
+        first = np.uint32(first + np.uint32(in_a & in_c))
+        last = np.uint32(last + np.uint32(in_b & in_c))
+        every = np.uint32(every + np.uint32(in_a & in_b & in_c))
+    include(len(base), one, two, three, both, first, last, every, counts)
+    return bool(largest < TOO_LARGE)
+
+
+@compiled
+def _merge_bfloat16(
+    places: Counts,
+    count: int,
+    epsilon: np.float32,
+    coefficients: Floats,
+    out: Bytes,
+    counts: Counts,
+    bad: Counts,
+) -> None:
+    """See `all_bfloat16`; the output is in bfloat16 as well."""
+    found, sources, result = np.zeros(8, np.int64), three_halves(places, count), out.view(np.uint16)
+    factors = np.zeros(8, np.float32)
+    factors[: len(coefficients)] = coefficients
+    for start in range(0, count, BLOCK):
+        n = min(BLOCK, count - start)
+        base, a = sources[0][start : start + n], sources[1][start : start + n]
+        b, c = sources[2][start : start + n], sources[3][start : start + n]
+        merged = result[start : start + n]
+        if not _merge_three(base, a, b, c, epsilon, factors, merged, found):
+            # A NaN can have any bits after it was rounded: what is wrong is counted by the loop for all types.
+            bad[-1] = -1
+            return
+        for row in range(len(places)):
+            bad[row] += special_halves(sources[row][start : start + n], np.uint16(0x7F80))
+    counts += found[: len(counts)]
 
 
 @compiled
@@ -34,6 +102,12 @@ def merge_ram(
         counts: `[2**N]`, added to as by `count_patterns`; empty where nobody counts.
         bad: `[N + 2]`, added to.
     """
+    if out_kind == BF16 and all_bfloat16(kinds, limits, count):
+        before = bad.copy()
+        _merge_bfloat16(places, count, epsilon, coefficients, out, counts, bad)
+        if bad[-1] >= 0:
+            return
+        bad[:] = before
     rows, masks = np.empty((len(places), BLOCK), np.float32), np.empty(BLOCK, np.uint32)
     total, factor = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32)
     base = rows[0]
