@@ -127,7 +127,7 @@ def test_where_nothing_can_be_mapped_it_is_read(file: tuple[Path, bytes], monkey
 def test_how_much_is_mapped_has_a_bound(experts: int, threads: int) -> None:
     how = Resources(threads=threads)
     assert how.extent_bytes(experts) % LARGE_PAGE == 0
-    assert 2 * (experts + 1) * how.extent_bytes(experts) <= 256 << 20
+    assert 2 * (experts + 1) * how.extent_bytes(experts) <= 128 << 20
     assert threads * (experts + 1) * how.reading_bytes(experts) <= max(
-        192 << 20, threads * (experts + 1) * how.chunk_bytes
+        128 << 20, threads * (experts + 1) * how.chunk_bytes
     )

@@ -22,6 +22,7 @@ from ramekin.merge.engine import Means, merge_weights, probe
 from ramekin.merge.loops import choosing
 from ramekin.merge.loops.choosing import Loops, loops_for
 from ramekin.merge.loops.conversion import BF16, CHANGE, F16, F32
+from ramekin.merge.loops.electing import SPARE
 from ramekin.merge.loops.masking import philox
 from ramekin.merge.loops.on_gpu import gpu_loops, lanes
 from ramekin.merge.loops.on_gpu.masking import philox as philox_on_gpu
@@ -147,12 +148,12 @@ def tables(loops: Loops, made: Sources, generator: np.random.Generator) -> list[
     bits = np.array([int(top - bottom).bit_length() for top, bottom in zip(high, low, strict=True)])
     shift = np.maximum(0, bits - 10).astype(np.uint32)
     above, bad = np.zeros(n, np.int64), np.zeros(n + 2, np.int64)
-    table, ones, zeros = (np.zeros((n, 1024), np.uint32) for _ in range(3))
+    table, ones, zeros = (np.zeros((n, 1024 + SPARE), np.uint32) for _ in range(3))
     loops.count_magnitudes(*made.handed, count, low, high, shift, above, table, ones, zeros, bad)
     loops.count_magnitudes(*made.handed, count, low, high, shift, above, table, ones, zeros, bad)
-    equal = (ones & zeros) == 0
-    magnitudes = np.where(equal, ones, 0)
-    return [("count_magnitudes", x.tobytes()) for x in (above, bad, table, equal, magnitudes)]
+    equal = (ones & zeros)[:, :-SPARE] == 0  # nobody asks what has no bin
+    magnitudes = np.where(equal, ones[:, :-SPARE], 0)
+    return [("count_magnitudes", x.tobytes()) for x in (above, bad, table[:, :-SPARE], equal, magnitudes)]
 
 
 def compare(device: str, seed: int, experts: int, count: int, *, damaged: bool) -> None:

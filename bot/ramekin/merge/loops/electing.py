@@ -3,6 +3,8 @@
 Magnitudes are compared by their bits: those of a float32 without its sign order as the number does.
 """
 
+from typing import Final
+
 import numpy as np
 
 from ramekin.merge.loops.compiling import BLOCK, Bytes, Counts, Floats, Words, as_bits, compiled
@@ -10,6 +12,10 @@ from ramekin.merge.loops.conversion import load_block, store
 from ramekin.merge.loops.masking import drop
 
 _MAGNITUDE = np.uint32(0x7FFFFFFF)
+
+SPARE: Final = 4
+"""Bins for what has none, taken in turn: adding to one and the same place again and again waits for itself."""
+_NOWHERE: Final = SPARE - 1
 
 
 @compiled
@@ -58,12 +64,13 @@ def count_magnitudes(
         high: `[N]`, largest.
         shift: `[N]`, a bin has `2**shift` magnitudes.
         above: `[N]`, added to: magnitudes greater than `high`.
-        table: `[N, bins]`, added to.
-        ones: `[N, bins]`, united with the bits that are set in any magnitude of the bin.
-        zeros: `[N, bins]`, united with those that are clear in any: where no bit is in both, all of a bin are equal.
+        table: `[N, bins + SPARE]`, added to; the last ones are for what has no bin.
+        ones: `[N, bins + SPARE]`, united with the bits that are set in any magnitude of the bin.
+        zeros: `[N, bins + SPARE]`, united with those that are clear in any: where no bit is in both, all in it are equal.
         bad: `[N + 2]`, added to.
     """
     rows, bits = np.empty((len(places), BLOCK), np.float32), np.empty(BLOCK, np.uint32)
+    bins, nowhere = np.empty(BLOCK, np.uint32), np.uint32(table.shape[1] - SPARE)
     for start in range(0, count, BLOCK):
         n = min(BLOCK, count - start)
         load_block(places, kinds, limits, start, n, rows, bad)
@@ -78,13 +85,18 @@ def count_magnitudes(
             above[t] += greater
             if inside == greater:
                 continue
+            # Without a branch that depends on the element, which no processor could predict.
             for i in range(n):
-                b = bits[i]
-                if lower <= b <= upper:
-                    place = (b - lower) >> width
-                    table[t, place] += np.uint32(1)
-                    ones[t, place] |= b
-                    zeros[t, place] |= ~b & _MAGNITUDE
+                beyond = np.uint32(bits[i] - lower)
+                bins[i] = (beyond >> width) if beyond <= np.uint32(upper - lower) else nowhere + np.uint32(i & _NOWHERE)
+            for i in range(n):
+                place, b = bins[i], bits[i]
+                table[t, place] += np.uint32(1)
+                united, cleared = ones[t, place] | b, zeros[t, place] | (~b & _MAGNITUDE)
+                if united != ones[t, place]:
+                    ones[t, place] = united
+                if cleared != zeros[t, place]:
+                    zeros[t, place] = cleared
 
 
 @compiled

@@ -14,6 +14,7 @@ import numpy as np
 
 from ramekin.merge.loops.choosing import Loops
 from ramekin.merge.loops.compiling import Counts, Words
+from ramekin.merge.loops.electing import SPARE
 
 BINS: Final = 1 << 18
 _LARGEST: Final = 0x7FFFFFFF
@@ -153,7 +154,7 @@ class _Table:
 
     @classmethod
     def of(cls, bounds: list[Bounds | None]) -> "_Table":
-        bins = max(b.bins for b in bounds if b)
+        bins = max(b.bins for b in bounds if b) + SPARE
         return cls(
             low=np.array([b.low if b else _NOWHERE for b in bounds], np.uint32),
             high=np.array([b.high if b else _NOWHERE for b in bounds], np.uint32),
