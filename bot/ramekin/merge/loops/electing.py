@@ -66,7 +66,7 @@ def count_magnitudes(
         above: `[N]`, added to: magnitudes greater than `high`.
         table: `[N, bins + SPARE]`, added to; the last ones are for what has no bin.
         ones: `[N, bins + SPARE]`, united with the bits that are set in any magnitude of the bin.
-        zeros: `[N, bins + SPARE]`, united with those that are clear in any: where no bit is in both, all in it are equal.
+        zeros: `[N, bins + SPARE]`, united with those that are clear in any: where none is in both, all in it are equal.
         bad: `[N + 2]`, added to.
     """
     rows, bits = np.empty((len(places), BLOCK), np.float32), np.empty(BLOCK, np.uint32)
