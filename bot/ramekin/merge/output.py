@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import threading
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -60,6 +61,8 @@ class ShardWriter:
         self._digest = hashlib.sha256(self._header)
         self._digested = len(self._header)
         self._begin: dict[str, int] = {}
+        # The system lets one thread at a time write to a file, and the others spin meanwhile; here they sleep.
+        self._writing = threading.Lock()
         self.size = len(self._header)
         for task in data_order(shard):
             self._begin[task.name] = self.size
@@ -90,7 +93,7 @@ class ShardWriter:
             ResourceError: The disk is full, or refuses.
         """
         place = self._begin[chunk.task.name] + chunk.first * ITEM_SIZES[chunk.task.dtype]
-        with writable(self._where):
+        with self._writing, writable(self._where):
             _write_all(self._descriptor, data.data, place)
         begin_to_sync(self._descriptor, place, data.nbytes)
 
