@@ -3,8 +3,8 @@
 import hashlib
 import json
 import os
-import threading
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
