@@ -103,7 +103,7 @@ class Slot:
     places: Counts
     kinds: Bytes
     limits: Counts
-    kept: list[Piece | Bytes]
+    kept: list[Piece]
     outs: Bytes
     counts: Counts
     bad: Counts
@@ -126,20 +126,18 @@ class Slot:
             bad=np.zeros(experts + 2, np.int64),
         )
 
-    def put(self, source: int, kind: int, held: Piece | Bytes | None, limit: int) -> None:
+    def put(self, source: int, kind: int, held: Piece | None, limit: int) -> None:
         """Say what a source has of the chunk: an element type, elements in memory, and how many."""
-        if held is not None:
+        if held:
             self.kept.append(held)
-        address = 0 if held is None else held.address if isinstance(held, Piece) else held.ctypes.data
-        self.places[source], self.kinds[source] = address, kind
+        self.places[source], self.kinds[source] = held.address if held else 0, kind
         if source:
             self.limits[source - 1] = limit
 
     def drop(self) -> None:
         """Give back the sources' memory."""
         for held in self.kept:
-            if isinstance(held, Piece):
-                held.drop()
+            held.drop()
         self.kept.clear()
         self.places[:] = 0
 

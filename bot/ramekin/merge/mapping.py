@@ -53,7 +53,12 @@ class _Extent:
 
 
 class Piece:
-    """Some bytes of a file at an address, until it is dropped."""
+    """Some bytes at an address, mapped or in a buffer, until it is dropped."""
+
+    @classmethod
+    def of(cls, buffer: Bytes) -> "Piece":
+        """What is in a buffer, which is held until then."""
+        return cls(buffer.ctypes.data, held=buffer)
 
     def __init__(self, address: int, *, drop: Callable[[], None] = lambda: None, held: Bytes | None = None) -> None:
         self.address = address
@@ -100,7 +105,7 @@ class Extents:
             self._give_back(key)
         buffer: Bytes = np.empty(size, np.uint8)
         read(buffer.data)
-        return Piece(buffer.ctypes.data, held=buffer)
+        return Piece.of(buffer)
 
     def close(self) -> None:
         """Unmap everything, once all pieces were dropped."""

@@ -187,9 +187,9 @@ class Pass:
         """Have all that the sources have of a chunk in memory."""
         for source, part in enumerate((tensor.task.base, *tensor.task.experts)):
             present = chunk.present(part)
-            held: Piece | Bytes | None = None
+            held: Piece | None = None
             if isinstance(part, LowRank):
-                held = self._form(tensor, source, part, chunk.first, chunk.count)
+                held = Piece.of(self._form(tensor, source, part, chunk.first, chunk.count))
             elif part and present:
                 size = ITEM_SIZES[part.dtype]
                 held = self.sources.piece(source, part, chunk.first * size, present * size)
@@ -230,7 +230,7 @@ class Pass:
         for source, part in enumerate((task.base, *task.experts)):
             found = np.concatenate([self._piece(tensor, source, part, first, size) for first, size in pieces])
             kind = _kind(part)
-            slot.put(source, kind, found, len(found) // (2 if kind < F32 else 4))
+            slot.put(source, kind, Piece.of(found), len(found) // (2 if kind < F32 else 4))
         sampled: Words = np.empty((experts, count), np.uint32)
         for expert in range(experts):
             magnitudes(*slot.sources, count, expert, sampled[expert], slot.bad)

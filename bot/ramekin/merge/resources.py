@@ -9,9 +9,9 @@ MAX_EXPERTS: Final = 16
 
 _MOST_THREADS: Final = 16  # beyond that, copying out of the page cache and hashing the output are what one waits for
 _LEAST_ROW: Final = 8 << 10  # a block of the loops
-_EXTENT: Final = 16 << 20
-_MAPPED: Final = 128 << 20
-_READING: Final = 128 << 20
+_EXTENT: Final = 16 << 20  # bytes of a file that are mapped at a time: twice as many vary the peak of memory
+_MAPPED: Final = 128 << 20  # bytes of all sources' two extents, where there are many sources
+_READING: Final = 128 << 20  # bytes of all threads' pieces, where there are many threads
 _CUT_BINS: Final = 3 * 4 << 18  # bytes, per thread and expert, of the histograms in which TIES finds its cuts
 _FIXED: Final = 384 << 20  # the interpreter, numpy, and the compiler when it must run
 _TORCH: Final = 256 << 20
@@ -61,7 +61,7 @@ class Resources:
     def reading_bytes(self, experts: int) -> int:
         """Bytes of one source that a thread works on where nothing is written, and so nothing has to wait its turn.
 
-        More than otherwise, which saves one in six of the processor's seconds, as far as all threads' sources together
+        More than otherwise, which saves time between chunks, as far as all threads' sources together
         stay within 128 MiB; or as much as otherwise.
         """
         return max(self.chunk_bytes, min(2 * self.chunk_bytes, _READING // (self.threads * (experts + 1))))

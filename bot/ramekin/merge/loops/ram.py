@@ -56,9 +56,13 @@ def _merge_bfloat16(
     out: Bytes,
     counts: Counts,
     bad: Counts,
-) -> None:
-    """See `all_bfloat16`; the output is in bfloat16 as well."""
-    found, sources, result = np.zeros(8, np.int64), three_halves(places, count), out.view(np.uint16)
+) -> bool:
+    """See `all_bfloat16`; the output is in bfloat16 as well. Return whether it is finite; if not, nothing is counted.
+
+    A NaN can have any bits after it was rounded: the loop for all types counts what is wrong.
+    """
+    sources, result = three_halves(places, count), out.view(np.uint16)
+    found, faults = np.zeros(8, np.int64), np.zeros(len(places), np.int64)
     factors = np.zeros(8, np.float32)
     factors[: len(coefficients)] = coefficients
     for start in range(0, count, BLOCK):
@@ -67,12 +71,12 @@ def _merge_bfloat16(
         b, c = sources[2][start : start + n], sources[3][start : start + n]
         merged = result[start : start + n]
         if not _merge_three(base, a, b, c, epsilon, factors, merged, found):
-            # A NaN can have any bits after it was rounded: what is wrong is counted by the loop for all types.
-            bad[-1] = -1
-            return
+            return False
         for row in range(len(places)):
-            bad[row] += special_halves(sources[row][start : start + n], np.uint16(0x7F80))
+            faults[row] += special_halves(sources[row][start : start + n], np.uint16(0x7F80))
     counts += found[: len(counts)]
+    bad[:-1] += faults
+    return True
 
 
 @compiled
@@ -102,12 +106,9 @@ def merge_ram(
         counts: `[2**N]`, added to as by `count_patterns`; empty where nobody counts.
         bad: `[N + 2]`, added to.
     """
-    if out_kind == BF16 and all_bfloat16(kinds, limits, count):
-        before = bad.copy()
-        _merge_bfloat16(places, count, epsilon, coefficients, out, counts, bad)
-        if bad[-1] >= 0:
-            return
-        bad[:] = before
+    halves = out_kind == BF16 and all_bfloat16(kinds, limits, count)
+    if halves and _merge_bfloat16(places, count, epsilon, coefficients, out, counts, bad):
+        return
     rows, masks = np.empty((len(places), BLOCK), np.float32), np.empty(BLOCK, np.uint32)
     total, factor = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32)
     base = rows[0]
