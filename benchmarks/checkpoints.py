@@ -89,6 +89,7 @@ class Qwen:
 
 SIZES: Final = {
     "0.5": Qwen(hidden=896, layers=24, width=4864, heads=14, keys=128),
+    "1": Qwen(hidden=1280, layers=26, width=6848, heads=10, keys=256),
     "1.5": Qwen(hidden=1536, layers=28, width=8960, heads=12, keys=256),
     "3": Qwen(hidden=2048, layers=36, width=11008, heads=16, keys=256, shards=2),
     "warm": Qwen(hidden=64, layers=1, width=128, heads=1, keys=64, vocabulary=512),

@@ -17,6 +17,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -28,7 +29,8 @@ from tables import COUNTERPARTS, Figures, Row, machine, report
 HERE: Final = Path(__file__).parent
 MERGEKIT: Final = HERE.parent / ".venv-mergekit" / "bin" / "mergekit-yaml"
 EXPERTS: Final = ("coder", "tool", "memory")
-SIZES: Final = ("0.5", "1.5", "3")
+SIZES: Final = ("0.5", "1", "1.5", "3")
+REST: Final = 4.0  # seconds; Linux reports free pages to the host every two
 SET_ASIDE: Final = {"CI", "PYTHONDONTWRITEBYTECODE"}
 """Variables that would keep ramekin from writing its lock, or interpreters from keeping what they compiled."""
 
@@ -99,6 +101,7 @@ class Checkpoints:
         """Seconds of `cat` of all inputs to nowhere, and of `cp` of a checkpoint to the same disk."""
         settle()
         cat = measured(["cat", *map(str, self.inputs)]).wall
+        settle()
         copies = self.directory / "copies"
         copies.mkdir()
         files = [str(path) for path in self.inputs if path.parent.name == "base"]
@@ -120,8 +123,13 @@ class Checkpoints:
 
 
 def settle() -> None:
-    """Let the disk finish what was written before, so that it slows nothing that is measured."""
+    """Let all that is measured find the same: a disk that is at rest, and no memory that was just in use.
+
+    A virtual machine gives memory back to its host some seconds after it became free, and takes it again page by page:
+    `cp` to memory that the command before has just freed is ten times as fast as to memory that is fetched anew.
+    """
     os.sync()
+    time.sleep(REST)
 
 
 def available_memory() -> int:

@@ -1,10 +1,13 @@
 """Conversions over every value there is, and the buffers' edges."""
 
+from types import SimpleNamespace
+
 import numba
 import numpy as np
 import pytest
 import torch
 
+from ramekin.merge.loops import compiling
 from ramekin.merge.loops.choosing import loops_for
 from ramekin.merge.loops.compiling import compiled
 from ramekin.merge.loops.conversion import KINDS
@@ -105,7 +108,7 @@ def test_without_a_place_for_machine_code_loops_are_compiled_each_time(monkeypat
             raise RuntimeError("cannot cache function: no locator available")
         return real(**options)
 
-    monkeypatch.setattr(numba, "njit", nowhere)
+    monkeypatch.setattr(compiling, "numba", SimpleNamespace(njit=nowhere))  # ours only: numba uses it as well
 
     def twice(x: int) -> int:
         return 2 * x

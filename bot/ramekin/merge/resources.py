@@ -72,8 +72,11 @@ class Resources:
 
     @property
     def slots(self) -> int:
-        """Chunks in flight: one per thread at work, and as many that are read ahead or wait for their digest."""
-        return 2 * self.threads
+        """Chunks in flight: one per thread at work, and twice as many that wait for a thread or for their digest.
+
+        With as many only, threads have waited for work.
+        """
+        return 3 * self.threads
 
 
 def memory_needed(experts: int, resources: Resources, factors: int = 0) -> int:
