@@ -1,0 +1,73 @@
+"""How the experts' sets overlap, and how scores are summed up (arXiv 2601.07309, Fig. 4 and section 4)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from ramekin.arm.neurons import Neurons, mean, overlap, union
+
+
+@dataclass(frozen=True)
+class CrossOverlap:
+    """How much the sets of several benchmarks have in common.
+
+    Attributes:
+        of_union: Neurons in at least two sets, as part of those in any: the rate that the card shows.
+        of_own: By benchmark, the part of its set that others have too.
+        pairwise: By two benchmarks, what both have as part of what either has.
+    """
+
+    of_union: Fraction
+    of_own: dict[str, Fraction]
+    pairwise: dict[tuple[str, str], Fraction]
+
+    @property
+    def mean_of_own(self) -> Fraction:
+        """Mean over the benchmarks of the part of a set that others have too."""
+        return mean(self.of_own.values())
+
+
+def cross_overlap(sets: Mapping[str, Neurons]) -> CrossOverlap:
+    """Overlap of sets, at least one, by benchmark."""
+    first = next(iter(sets.values()))
+    everything = union([*sets.values()], like=first)
+    times = [np.sum([each.layers[layer] for each in sets.values()], axis=0) for layer in range(len(first.layers))]
+    shared = Neurons(tuple(found >= 2 for found in times))
+    return CrossOverlap(
+        Fraction(len(shared), max(1, len(everything))),
+        {name: Fraction(len(own & shared), max(1, len(own))) for name, own in sets.items()},
+        {(one, other): overlap(sets[one], sets[other]) for one in sets for other in sets},
+    )
+
+
+@dataclass(frozen=True)
+class ScoreSummary:
+    """Scores of one model on several suites.
+
+    Attributes:
+        average: Their mean.
+        worst: The least of them (WS).
+        harmonic: Harmonic mean of the scores as parts of the best expert's (RHM); 0 if any score is 0, None where the
+            best expert's is 0 or less.
+    """
+
+    average: float
+    worst: float
+    harmonic: float | None
+
+
+def sum_up(scores: Mapping[str, float], oracle: Mapping[str, float]) -> ScoreSummary:
+    """Sum up scores.
+
+    Args:
+        scores: By suite; at least one.
+        oracle: By suite, the best score of any single expert.
+    """
+    average, worst = sum(scores.values()) / len(scores), min(scores.values())
+    if any(oracle[suite] <= 0 for suite in scores):
+        return ScoreSummary(average, worst, None)
+    if worst <= 0:
+        return ScoreSummary(average, worst, 0.0)
+    return ScoreSummary(average, worst, len(scores) / sum(oracle[suite] / score for suite, score in scores.items()))

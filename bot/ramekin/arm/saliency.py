@@ -1,0 +1,80 @@
+"""How much a neuron does in a role (arXiv 2601.07309, Eq. 2).
+
+    s_l[j] = mean over trajectories that have the role at all of (mean over the role's tokens of |z_l[j]|)
+
+Every trajectory counts as much as any other, however many tokens it has; one without a token in the role does not.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from ramekin.errors import DamagedError
+
+Doubles = npt.NDArray[np.float64]
+Floats = npt.NDArray[np.float32]
+
+
+class RoleMean:
+    """Takes up one trajectory after the other, for one role.
+
+    Args:
+        widths: Neurons of every layer.
+    """
+
+    def __init__(self, widths: Sequence[int]) -> None:
+        self._sums: list[Doubles] = [np.zeros(width, np.float64) for width in widths]
+        self.trajectories = 0
+
+    def take(self, layers: Sequence[torch.Tensor]) -> None:
+        """Include a trajectory.
+
+        Args:
+            layers: Of each layer `[f]`, float32: what `mean_magnitude` gives.
+
+        Raises:
+            DamagedError: Something is NaN or infinite.
+        """
+        found = [layer.numpy(force=True) for layer in layers]
+        for number, layer in enumerate(found):
+            if not np.isfinite(layer).all():
+                raise DamagedError(
+                    f"ARM_NONFINITE: activations of layer {number} are not finite",
+                    "trace in bfloat16 or float32; float16 overflows in the MLPs of many models",
+                )
+        self.merge(found, 1)
+
+    def merge(self, sums: Sequence[Doubles | Floats], trajectories: int) -> None:
+        """Include sums of several trajectories' means: what another process has."""
+        self._sums = [total + more for total, more in zip(self._sums, sums, strict=True)]
+        self.trajectories += trajectories
+
+    @property
+    def sums(self) -> list[Doubles]:
+        """Of each layer `[f]`, the sum of the trajectories' means."""
+        return self._sums
+
+    def result(self) -> list[Floats]:
+        """The saliency of each layer, `[f]`.
+
+        Raises:
+            DamagedError: No trajectory has a token in the role.
+        """
+        if not self.trajectories:
+            raise DamagedError(
+                "ARM_EMPTY_ROLE: no trajectory has a token in the role",
+                "look at what the parser finds: `ramekin roles`",
+            )
+        return [(total / self.trajectories).astype(np.float32) for total in self._sums]
+
+
+def mean_magnitude(z: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+    """Mean of `|z|` over a role's tokens, in float32.
+
+    Args:
+        z: `[tokens, f]`, what enters the MLP's output projection, in the model's type.
+        positions: `[n]`, the role's tokens, at least one.
+    """
+    return z.index_select(0, positions).abs().float().mean(0)
