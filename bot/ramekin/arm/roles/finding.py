@@ -1,0 +1,219 @@
+"""From a benchmark's trajectories to the tokens of its role, found once for all models."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from ramekin.arm.roles.parsers import NOTHING, Found, Parser, Span, merged
+from ramekin.arm.roles.rendering import DroppedError, Renderer
+from ramekin.arm.roles.tokens import Policy, check_offsets, role_positions, widened
+from ramekin.arm.roles.trajectories import Trajectory, digest_of
+from ramekin.errors import DamagedError, IncompatibleError
+
+LONGEST: Final = 12_000
+"""Tokens of a trajectory that are kept."""
+
+_MOST_DROPPED: Final = 0.05
+_MOST_SKIPPED: Final = 0.5
+_FEW_TOKENS, _MANY_TOKENS = 3, 200
+_SAMPLES: Final = 3
+
+
+@dataclass(frozen=True)
+class Search:
+    """What to look for.
+
+    Attributes:
+        parser: Finds the role in a turn of the assistant.
+        last_turn: Whether only the last turn counts.
+        shown_turns: How many of the assistant's turns at the beginning are demonstrations.
+        policy: What to do with tokens that are partly in a span.
+        limit: Tokens of a trajectory that are kept.
+    """
+
+    parser: Parser
+    last_turn: bool = False
+    shown_turns: int = 0
+    policy: Policy = "overlap"
+    limit: int = LONGEST
+
+
+@dataclass(frozen=True)
+class Traced:
+    """One trajectory as all models get it.
+
+    Attributes:
+        name: The trajectory's id.
+        task: Its task.
+        ids: Token ids up to the last one of the role: what comes after it cannot change it.
+        positions: The role's tokens, in order.
+        digest: Digest of the ids of the whole trajectory.
+        text: What the ids stand for, and more behind it.
+        spans: The role in the text.
+    """
+
+    name: str
+    task: str
+    ids: tuple[int, ...]
+    positions: tuple[int, ...]
+    digest: str
+    text: str = field(repr=False)
+    spans: tuple[Span, ...]
+
+
+@dataclass
+class Role:
+    """What was found of a benchmark's role.
+
+    Attributes:
+        trajectories: Those that have the role.
+        tokens: Tokens of all trajectories that could be read.
+        without: How many of them do not have the role.
+        violations: How many attempts at the role were malformed.
+        violating: How many trajectories have such.
+        cut: How many spans were cut by the limit, and left out.
+        twice: How many trajectories are there a second time, and were left out.
+        dropped: Why trajectories could not be used, by id.
+        warnings: What looks wrong.
+    """
+
+    trajectories: list[Traced] = field(default_factory=list)
+    tokens: int = 0
+    without: int = 0
+    violations: int = 0
+    violating: int = 0
+    cut: int = 0
+    twice: int = 0
+    dropped: dict[str, str] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+    def take(self, traced: Traced, tokens: int, cut: int, violations: int) -> None:
+        """Include a trajectory: what is traced of it, its tokens, spans that the limit cuts, malformed attempts."""
+        self.tokens += tokens
+        self.cut += cut
+        self.violations += violations
+        self.violating += violations > 0
+        if traced.positions:
+            self.trajectories.append(traced)
+        else:
+            self.without += 1
+
+    @property
+    def role_tokens(self) -> int:
+        """Tokens in the role."""
+        return sum(len(each.positions) for each in self.trajectories)
+
+    @property
+    def samples(self) -> list[Traced]:
+        """A few trajectories to look at: the first, one in the middle, the last."""
+        number = len(self.trajectories)
+        chosen = sorted({0, number // 2, number - 1}) if number else []
+        return [self.trajectories[at] for at in chosen][:_SAMPLES]
+
+
+def find_role(
+    trajectories: Sequence[Trajectory],
+    tokenizer: Any,
+    renderer: Callable[[], Renderer],
+    search: Search,
+    where: str = "the trajectories",
+) -> Role:
+    """Find the tokens of a role.
+
+    Args:
+        trajectories: All of a benchmark's.
+        tokenizer: Of the transformers library, the same for all models.
+        renderer: Makes what renders chats; not asked where all texts are given.
+        search: What to look for.
+        where: What messages call the trajectories.
+
+    Raises:
+        DamagedError: No trajectory has the role, or more than one in twenty cannot be used.
+        IncompatibleError: The tokenizer does not say where its tokens are.
+    """
+    if not getattr(tokenizer, "is_fast", False):
+        raise IncompatibleError(
+            "the tokenizer does not say where its tokens are in the text",
+            "use a fast tokenizer, one with a `tokenizer.json`",
+        )
+    role, seen = Role(), set[str]()
+    made = renderer() if any(each.text is None for each in trajectories) else None
+    for trajectory in trajectories:
+        try:
+            text, found = _look(trajectory, made, search)
+        except DroppedError as error:
+            role.dropped[trajectory.name] = str(error)
+            continue
+        ids, offsets = _encoded(tokenizer, text)
+        digest, spans = digest_of(ids), merged([*found.spans])
+        if digest in seen:
+            role.twice += 1
+            continue
+        seen.add(digest)
+        positions, cut = role_positions(spans, offsets, limit=search.limit, policy=search.policy)
+        needed = tuple(ids[: positions[-1] + 1]) if positions else ()
+        traced = Traced(trajectory.name, trajectory.task, needed, tuple(positions), digest, text, tuple(spans))
+        role.take(traced, min(len(ids), search.limit), cut, found.violations)
+    _judge(role, len(trajectories), where)
+    return role
+
+
+def _look(trajectory: Trajectory, renderer: Renderer | None, search: Search) -> tuple[str, Found]:
+    """The text of a trajectory, and the role in it."""
+    if trajectory.text is not None:
+        return trajectory.text, Found(trajectory.spans)
+    assert renderer  # noqa: S101
+    rendered = renderer.render(trajectory)
+    counted = [turn for turn in trajectory.turns[search.shown_turns :] if turn not in trajectory.demonstrations]
+    found = NOTHING
+    for turn in counted[-1:] if search.last_turn else counted:
+        start, end = rendered.turns[turn]
+        inside = search.parser(rendered.text[start:end])
+        shifted = tuple((start + first, start + last) for first, last in inside.spans)
+        found += Found(shifted, inside.violations)
+    return rendered.text, found
+
+
+def _encoded(tokenizer: Any, text: str) -> tuple[list[int], list[Span]]:
+    """Token ids of a text, and where they are in it."""
+    encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+    ids, offsets = encoded["input_ids"], [(start, end) for start, end in encoded["offset_mapping"]]
+    offsets = widened(offsets, text) if _trims(tokenizer) else offsets
+    special = set(tokenizer.all_special_ids)
+    check_offsets(offsets, [token in special for token in ids])
+    return ids, offsets
+
+
+def _trims(tokenizer: Any) -> bool:
+    """Whether offsets leave out the spaces that tokens begin with."""
+    return '"trim_offsets":true' in tokenizer.backend_tokenizer.to_str().replace(" ", "")
+
+
+def _judge(role: Role, number: int, where: str) -> None:
+    """See whether what was found can be what was meant."""
+    if len(role.dropped) > _MOST_DROPPED * number:
+        reasons = _listed(role.dropped.items())
+        raise DamagedError(
+            f"{len(role.dropped)} of {number} trajectories of {where} cannot be used: {reasons}",
+            "remove them, or give `assistant_prefix` and `assistant_suffix`, or trajectories as `text` with spans",
+        )
+    if not role.trajectories:
+        raise DamagedError(
+            f"ARM_EMPTY_ROLE: in {where} no trajectory has a token in the role",
+            "choose the role that the benchmark's agents speak in; `ramekin roles` shows what is found",
+        )
+    if role.without > _MOST_SKIPPED * (number - len(role.dropped) - role.twice):
+        role.warnings.append(f"{role.without} of {number} trajectories do not have the role")
+    if role.twice:
+        role.warnings.append(f"{role.twice} trajectories are there twice; each counts once")
+    each = role.role_tokens / len(role.trajectories)
+    if not _FEW_TOKENS <= each <= _MANY_TOKENS:
+        role.warnings.append(f"{each:.1f} tokens of the role in a trajectory, on average: the parser is probably wrong")
+    if role.dropped:
+        role.warnings.append(f"{len(role.dropped)} trajectories cannot be used: {_listed(role.dropped.items())}")
+
+
+def _listed(dropped: Iterable[tuple[str, str]]) -> str:
+    """The first few, with their reasons."""
+    few = [*dropped][:_SAMPLES]
+    return "; ".join(f"`{name}`: {reason}" for name, reason in few)

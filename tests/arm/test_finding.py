@@ -1,0 +1,126 @@
+"""From recorded runs to tokens of the role."""
+
+import json
+
+import pytest
+from chats import CHATML, tokenizer
+
+from ramekin.arm.roles.finding import Role, Search, find_role
+from ramekin.arm.roles.parsers import PARSERS, Parser
+from ramekin.arm.roles.rendering import Renderer
+from ramekin.arm.roles.trajectories import Trajectory
+from ramekin.errors import DamagedError, IncompatibleError
+
+TOKENIZER = tokenizer()
+CALL = '<tool_call>\n{"name": "lookup", "arguments": {"query": "red {shoes} 👟"}}\n</tool_call>'
+
+
+def run(number: int, *turns: str, shown: set[int] = frozenset(), after: str = "") -> Trajectory:
+    messages = [{"role": "system", "content": f"example: {CALL}"}]
+    for turn in turns:
+        messages += [{"role": "user", "content": f"question {number}"}, {"role": "assistant", "content": turn}]
+    messages += [{"role": "user", "content": after}] if after else []
+    return Trajectory(str(number), f"task {number}", tuple(messages), demonstrations=frozenset(shown))
+
+
+def find(*trajectories: Trajectory, parser: str | Parser = "tool-call", **options: object) -> Role:
+    chosen = PARSERS[parser] if isinstance(parser, str) else parser
+    return find_role(trajectories, TOKENIZER, lambda: Renderer(TOKENIZER), Search(chosen, **options))
+
+
+def words(role: Role, number: int = 0) -> str:
+    found = role.trajectories[number]
+    return TOKENIZER.decode([found.ids[at] for at in found.positions])
+
+
+def test_the_tokens_of_the_role_and_nothing_else() -> None:
+    role = find(run(1, f"I look.\n{CALL}", "Fine."), run(2, "No call."))
+    assert words(role) == CALL
+    (found,) = role.trajectories
+    # What comes after the last token of the role is not needed.
+    assert found.positions[-1] == len(found.ids) - 1
+    assert [found.text[start:end] for start, end in found.spans] == [CALL]
+    assert (role.without, role.violations, role.cut, role.twice, role.dropped) == (1, 0, 0, 0, {})
+    assert role.role_tokens == len(found.positions) < role.tokens
+    assert role.samples == [found]
+
+
+def test_demonstrations_are_read_but_not_counted() -> None:
+    own = CALL.replace("red", "blue")
+    assert words(find(run(1, CALL, own, shown={2}))) == own
+    assert words(find(run(1, CALL, own), shown_turns=1)) == own
+    assert words(find(run(1, CALL, own), last_turn=True)) == own
+    assert words(find(run(1, CALL, own))) == CALL + own
+
+
+def test_violations_are_counted_and_left_out() -> None:
+    role = find(run(1, '<tool_call>{"name"</tool_call>', CALL), run(2, CALL, "<tool_call>x", "<tool_call>y"))
+    assert (role.violations, role.violating) == (3, 2)
+    assert words(role) == words(role, 1) == CALL
+
+
+def test_a_span_that_the_limit_cuts_is_left_out_whole() -> None:
+    whole = find(run(1, CALL, CALL)).trajectories[0]
+    second = find(run(1, CALL, CALL), limit=len(whole.ids) - 1)
+    assert words(second) == CALL
+    assert second.cut == 1
+    assert find(run(1, CALL, CALL), limit=len(whole.ids)).trajectories[0] == whole
+
+
+def test_what_is_there_twice_counts_once() -> None:
+    again = run(1, CALL)
+    role = find(again, Trajectory("other", "task", again.messages), run(2, CALL))
+    assert len(role.trajectories) == 2
+    assert role.twice == 1
+    assert any("twice" in warning for warning in role.warnings)
+
+
+def test_rendered_texts_need_no_template() -> None:
+    bare = tokenizer(None)
+    text = f"anything {CALL} more"
+    given = Trajectory("a", "a", text=text, spans=((9, 9 + len(CALL)), (12, 20)))
+
+    def unasked() -> Renderer:
+        raise AssertionError
+
+    role = find_role([given], bare, unasked, Search(PARSERS["none"]))
+    assert words(role) == CALL
+
+
+def test_what_looks_wrong_is_told() -> None:
+    short, long = find(run(1, "ab"), parser="assistant"), find(run(1, "z" * 999), parser="assistant")
+    assert any("probably wrong" in warning for warning in short.warnings + long.warnings)
+    assert find(run(1, CALL), run(2, CALL)).warnings == []
+    most = find(run(1, CALL), run(2, "x"), run(3, "y"))
+    assert any("do not have the role" in warning for warning in most.warnings)
+
+
+def test_nothing_found_is_an_error() -> None:
+    with pytest.raises(DamagedError, match="ARM_EMPTY_ROLE"):
+        find(run(1, "talk"), parser="webshop")
+
+
+def test_many_that_cannot_be_used_are_an_error_and_few_a_warning() -> None:
+    bad = run(0, "x <|im_end|>\n y")
+    with pytest.raises(
+        DamagedError, match="1 of 10 trajectories of the trajectories cannot be used: `0`: the template"
+    ):
+        find(bad, *(run(number, CALL) for number in range(1, 10)))
+    role = find(bad, *(run(number, CALL) for number in range(1, 20)))
+    assert [*role.dropped] == ["0"]
+    assert any("`0`: the template does not write" in warning for warning in role.warnings)
+
+
+def test_slow_tokenizers_are_refused() -> None:
+    with pytest.raises(IncompatibleError, match="does not say where its tokens are"):
+        find_role([run(1, CALL)], object(), lambda: Renderer(TOKENIZER), Search(PARSERS["tool-call"]))
+
+
+def test_offsets_without_spaces_are_widened() -> None:
+    trimming = tokenizer(CHATML, trims=True)
+    turn = "Action: " + json.dumps({"name": "lookup", "arguments": {"q": "a b"}})
+    role = find_role(
+        [run(1, f"so {turn}")], trimming, lambda: Renderer(trimming), Search(PARSERS["react-json"], policy="majority")
+    )
+    found = role.trajectories[0]
+    assert trimming.decode([found.ids[at] for at in found.positions]).strip() == turn
