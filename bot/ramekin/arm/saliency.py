@@ -18,14 +18,20 @@ Floats = npt.NDArray[np.float32]
 
 
 class RoleMean:
-    """Takes up one trajectory after the other, for one role.
+    """Takes up one trajectory after the other, for one role, in any order and on any number of processes.
+
+    The sum is kept in two float64, which hold it to 100 bits and more, so that it is the same in every order.
 
     Args:
         widths: Neurons of every layer.
+
+    Attributes:
+        sums: Of every layer `[f]` twice, the sum of the trajectories' means, and what its rounding lost.
+        trajectories: How many there were.
     """
 
     def __init__(self, widths: Sequence[int]) -> None:
-        self._sums: list[Doubles] = [np.zeros(width, np.float64) for width in widths]
+        self.sums = [(np.zeros(width, np.float64), np.zeros(width, np.float64)) for width in widths]
         self.trajectories = 0
 
     def take(self, layers: Sequence[torch.Tensor]) -> None:
@@ -37,24 +43,24 @@ class RoleMean:
         Raises:
             DamagedError: Something is NaN or infinite.
         """
-        found = [layer.numpy(force=True) for layer in layers]
+        found = [layer.numpy(force=True).astype(np.float64) for layer in layers]
         for number, layer in enumerate(found):
             if not np.isfinite(layer).all():
                 raise DamagedError(
                     f"ARM_NONFINITE: activations of layer {number} are not finite",
                     "trace in bfloat16 or float32; float16 overflows in the MLPs of many models",
                 )
-        self.merge(found, 1)
+        self._add(found)
+        self.trajectories += 1
 
-    def merge(self, sums: Sequence[Doubles | Floats], trajectories: int) -> None:
-        """Include sums of several trajectories' means: what another process has."""
-        self._sums = [total + more for total, more in zip(self._sums, sums, strict=True)]
-        self.trajectories += trajectories
+    def merge(self, other: "RoleMean") -> None:
+        """Include what another process has."""
+        for part in (0, 1):
+            self._add([sums[part] for sums in other.sums])
+        self.trajectories += other.trajectories
 
-    @property
-    def sums(self) -> list[Doubles]:
-        """Of each layer `[f]`, the sum of the trajectories' means."""
-        return self._sums
+    def _add(self, layers: Sequence[Doubles]) -> None:
+        self.sums = [_two_sum(total, values, rest) for (total, rest), values in zip(self.sums, layers, strict=True)]
 
     def result(self) -> list[Floats]:
         """The saliency of each layer, `[f]`.
@@ -67,7 +73,14 @@ class RoleMean:
                 "ARM_EMPTY_ROLE: no trajectory has a token in the role",
                 "look at what the parser finds: `ramekin roles`",
             )
-        return [(total / self.trajectories).astype(np.float32) for total in self._sums]
+        return [((total + rest) / self.trajectories).astype(np.float32) for total, rest in self.sums]
+
+
+def _two_sum(total: Doubles, values: Doubles, rest: Doubles) -> tuple[Doubles, Doubles]:
+    """`total + values`, rounded, and `rest` with what the rounding lost, exactly (Knuth, TAOCP 2, 4.2.2)."""
+    found = total + values
+    back = found - total
+    return found, rest + ((total - (found - back)) + (values - back))
 
 
 def mean_magnitude(z: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:

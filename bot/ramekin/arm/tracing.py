@@ -1,0 +1,224 @@
+"""What the neurons of a model do while it reads trajectories (arXiv 2601.07309, section 3.1).
+
+Every model reads the same token ids. Only the decoder runs, without the language model's head, and a hook on each MLP's
+output projection sees z, what enters it. Of that the mean magnitude over the role's tokens is kept and nothing else.
+
+A text is cut after the last token of its roles: what comes later cannot change it. Texts of a batch are padded on the
+right, without a mask, because a causal decoder does not see what comes after. A prefix that all have in common, such as
+a system prompt, is read once.
+"""
+
+import copy
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import torch
+from torch import nn
+
+from ramekin.arm.architecture import Layer
+from ramekin.arm.roles.finding import Role
+from ramekin.arm.saliency import RoleMean, mean_magnitude
+from ramekin.errors import IncompatibleError, ResourceError
+
+BUDGET: Final = 16_384
+"""Tokens of a batch, padding included: what 80 GB hold beside a model of eight billion parameters."""
+
+LEAST_PREFIX: Final = 64
+"""A common prefix that is shorter is not worth a pass of its own."""
+
+
+@dataclass(frozen=True)
+class Text:
+    """One trajectory to read.
+
+    Attributes:
+        ids: Token ids.
+        roles: By role, the positions of its tokens, in order, at least one.
+    """
+
+    ids: tuple[int, ...]
+    roles: Mapping[str, tuple[int, ...]]
+
+    @property
+    def needed(self) -> int:
+        """Tokens up to the last one of any role."""
+        return 1 + max(positions[-1] for positions in self.roles.values())
+
+    @property
+    def before(self) -> int:
+        """Tokens before the first one of any role."""
+        return min(positions[0] for positions in self.roles.values())
+
+
+def together(roles: Mapping[str, Role]) -> tuple[Text, ...]:
+    """Several roles of the same trajectories, to be traced in one go."""
+    texts: dict[str, Text] = {}
+    for name, role in roles.items():
+        for traced in role.trajectories:
+            known = texts.get(traced.digest, Text((), {}))
+            ids = max(known.ids, traced.ids, key=len)
+            texts[traced.digest] = Text(ids, {**known.roles, name: traced.positions})
+    return tuple(texts.values())
+
+
+def batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
+    """Indices of texts to read together: the longest first, as many as fit with their padding, or one that does not."""
+    batch: list[int] = []
+    for index in sorted(range(len(lengths)), key=lambda index: -lengths[index]):
+        if batch and (len(batch) + 1) * lengths[batch[0]] > budget:
+            yield batch
+            batch = []
+        batch.append(index)
+    if batch:
+        yield batch
+
+
+def common_prefix(texts: Sequence[Text]) -> int:
+    """Tokens that all texts begin with, before any of them has a role's token, one left to read for each."""
+    if len(texts) < 2:
+        return 0
+    limit = min(min(text.before, text.needed - 1) for text in texts)
+    first = texts[0].ids
+    return next((at for at in range(limit) if any(text.ids[at] != first[at] for text in texts)), limit)
+
+
+def trace(
+    model: nn.Module,
+    layers: Sequence[Layer],
+    texts: Sequence[Text],
+    *,
+    budget: int = BUDGET,
+    reuse_prefix: bool = True,
+    advance: Callable[[int], None] = lambda tokens: None,
+) -> dict[str, RoleMean]:
+    """Trace a model on texts: by role, the mean over them of what each neuron does in it (Eq. 2).
+
+    Args:
+        model: A causal language model of the transformers library, on its device.
+        layers: Its MLPs.
+        texts: What it reads.
+        budget: Tokens of a batch, padding included. Halved for as long as a GPU has not enough memory.
+        reuse_prefix: Whether to read what all texts begin with once.
+        advance: Told how many tokens were read.
+
+    Raises:
+        IncompatibleError: A hook was not called: the model does not run the modules that it is made of.
+        DamagedError: An activation is NaN or infinite.
+        ResourceError: One text alone is too much for the GPU's memory.
+    """
+    means: dict[str, RoleMean] = {}
+    reader = _Reader(model, layers)
+    shared = common_prefix(texts) if reuse_prefix else 0
+    shared = shared if shared >= LEAST_PREFIX else 0
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode(), reader.hooked():
+            prefix = reader.read_prefix(texts[0].ids[:shared]) if shared else None
+            waiting = [*batches([text.needed - shared for text in texts], budget)]
+            while waiting:
+                batch = [texts[index] for index in waiting[0]]
+                try:
+                    found = reader.read(batch, shared, prefix)
+                except torch.OutOfMemoryError as error:
+                    waiting[:1] = _halved(waiting[0], error)
+                    continue
+                for text, layers_of_role in zip(batch, found, strict=True):
+                    for role, values in layers_of_role.items():
+                        mean = means.setdefault(role, RoleMean([layer.width for layer in layers]))
+                        mean.take(values)
+                    advance(text.needed)
+                waiting.pop(0)
+    finally:
+        model.train(was_training)
+    return means
+
+
+def _halved(batch: list[int], error: torch.OutOfMemoryError) -> list[list[int]]:
+    """Half of what was too much; the error is not raised where there is less to try."""
+    if len(batch) == 1:
+        raise ResourceError(
+            "one trajectory alone needs more memory than the GPU has", "set a lower `max_length`, or use another device"
+        ) from error
+    torch.cuda.empty_cache()
+    middle = (len(batch) + 1) // 2
+    return [batch[:middle], batch[middle:]]
+
+
+class _Reader:
+    """Reads batches, and has of each text what its roles need."""
+
+    def __init__(self, model: nn.Module, layers: Sequence[Layer]) -> None:
+        self._model = model
+        self._layers = layers
+        self._decoder: Callable[..., Any] = model.get_decoder()  # type: ignore[operator]
+        self._device = model.get_input_embeddings().weight.device  # type: ignore[operator]
+        self._rows: list[dict[str, torch.Tensor]] = []
+        self._found: list[dict[str, list[torch.Tensor]]] = []
+        self._calls = [0] * len(layers)
+
+    @contextmanager
+    def hooked(self) -> Iterator[None]:
+        """See what enters the output projections for as long as the context lasts."""
+        with ExitStack() as stack:
+            for number, layer in enumerate(self._layers):
+                module = self._model.get_submodule(layer.projection)
+                handle = module.register_forward_pre_hook(
+                    lambda _module, args, number=number: self._take(number, args[0])
+                )
+                stack.callback(handle.remove)
+            yield
+
+    def read_prefix(self, ids: Iterable[int]) -> Any:
+        """Keys and values of a prefix."""
+        from transformers import DynamicCache
+
+        self._begin([])
+        cache = DynamicCache(config=self._model.config)  # type: ignore[arg-type]
+        self._decoder(input_ids=self._tensor([[*ids]]), past_key_values=cache, use_cache=True)
+        self._check_calls()
+        return cache
+
+    def read(self, batch: Sequence[Text], shared: int, prefix: Any) -> list[dict[str, list[torch.Tensor]]]:
+        """Read texts from `shared` on; of each, by role, for every layer `[f]`, the mean magnitude of z."""
+        length = max(text.needed for text in batch) - shared
+        self._begin(
+            [{role: self._tensor(positions) - shared for role, positions in text.roles.items()} for text in batch]
+        )
+        rows = [[*text.ids[shared : text.needed]] for text in batch]
+        padded = self._tensor([row + [0] * (length - len(row)) for row in rows])
+        if prefix is None:
+            self._decoder(input_ids=padded, use_cache=False)
+        else:
+            cache = copy.deepcopy(prefix)
+            cache.batch_repeat_interleave(len(batch))
+            self._decoder(input_ids=padded, past_key_values=cache, use_cache=True)
+        self._check_calls()
+        return self._found
+
+    def _begin(self, rows: list[dict[str, torch.Tensor]]) -> None:
+        self._rows = rows
+        self._found = [{role: [] for role in row} for row in rows]
+        self._calls = [0] * len(self._layers)
+
+    def _take(self, number: int, z: torch.Tensor) -> None:
+        """What entered one layer's output projection: `[texts, tokens, f]`, or in one row (OPT)."""
+        self._calls[number] += 1
+        if not self._rows:
+            return
+        texts = z.reshape(len(self._rows), -1, z.shape[-1])
+        for row, positions, found in zip(texts, self._rows, self._found, strict=True):
+            for role, at in positions.items():
+                found[role].append(mean_magnitude(row, at.to(row.device)))
+
+    def _check_calls(self) -> None:
+        if any(calls != 1 for calls in self._calls):
+            raise IncompatibleError(
+                f"ARM_HOOK_MISSED: of {len(self._layers)} MLPs {self._calls.count(1)} were seen once at work",
+                "turn off what replaces the model's modules: compilation, kernels, quantisation",
+            )
+
+    def _tensor(self, values: Sequence[Any]) -> torch.Tensor:
+        return torch.tensor(values, device=self._device)
