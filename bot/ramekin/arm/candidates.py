@@ -1,0 +1,153 @@
+"""Merged models, one after the other, in the weights of one model that stays in memory.
+
+Nothing is written to disk. As many candidates as memory holds are made in one read of the sources: the first of them
+right in the model's weights, the others beside it until it is their turn.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from torch import nn
+
+from ramekin.errors import IncompatibleError
+from ramekin.merge.chunks import Chunk
+from ramekin.merge.engine import Means, merge_candidates
+from ramekin.merge.files import Supply
+from ramekin.merge.loops.compiling import Bytes
+from ramekin.methods.base import Method
+from ramekin.plan.layout import Layout
+
+_TYPES: Final = {"BF16": torch.bfloat16, "F16": torch.float16, "F32": torch.float32}
+
+
+class Resident:
+    """A model whose weights are exchanged.
+
+    Args:
+        model: A causal language model of the transformers library, on its device.
+        names: The tensors that its checkpoints have.
+
+    Raises:
+        IncompatibleError: The checkpoints do not have all of its weights.
+    """
+
+    def __init__(self, model: nn.Module, names: Sequence[str]) -> None:
+        self.model = model
+        state = model.state_dict()
+        prefix = f"{getattr(model, 'base_model_prefix', '')}."
+        # Checkpoints of the bare decoder (GPT-2's) lack what its names begin with in the whole model.
+        self._targets = {name: state[found] for name in names for found in (name, prefix + name) if found in state}
+        covered = {target.data_ptr() for target in self._targets.values()}  # tied weights are one
+        missing = sorted(name for name, weight in model.named_parameters() if weight.data_ptr() not in covered)
+        if missing:
+            raise IncompatibleError(
+                f"the checkpoints lack {len(missing)} tensors of {type(model).__name__}, such as `{missing[0]}`",
+                "see that `architectures` in config.json is the class that wrote them",
+            )
+
+    def write(self, name: str, first: int, values: torch.Tensor) -> None:
+        """Set some elements of a tensor, from `first` on; what the model does not have is passed over."""
+        target = self._targets.get(name)
+        if target is not None:
+            with torch.no_grad():
+                target.view(-1)[first : first + values.numel()].copy_(values.reshape(-1))
+
+    def load(self, files: Mapping[str, Path]) -> torch.nn.Module:
+        """Have the weights of a whole checkpoint, by the names of its files.
+
+        Raises:
+            IncompatibleError: It lacks weights that the model has, or has them in another shape.
+        """
+        found = set()
+        for path in files.values():
+            with safe_open(path, framework="pt") as file:
+                for name in file.keys():  # noqa: SIM118 - it is no mapping
+                    target = self._targets.get(name)
+                    if target is None:
+                        continue
+                    values = file.get_tensor(name)
+                    if values.shape != target.shape:
+                        raise IncompatibleError(
+                            f"`{name}` has the shape {[*values.shape]} in an expert and {[*target.shape]} in the base",
+                            "ARM needs experts of the base's shapes: same layers, same vocabulary",
+                        )
+                    self.write(name, 0, values)
+                    found.add(target.data_ptr())
+        missing = sorted(name for name, target in self._targets.items() if target.data_ptr() not in found)
+        if missing:
+            raise IncompatibleError(
+                f"an expert lacks {len(missing)} tensors, such as `{missing[0]}`", "use whole checkpoints as experts"
+            )
+        return self.model
+
+
+def build_candidates(
+    layout: Layout,
+    supply: Supply,
+    methods: Mapping[str, Method],
+    resident: Resident,
+    *,
+    memory: int = 0,
+    means: Means | None = None,
+) -> Iterator[str]:
+    """Have each candidate in the model, in the order given; its weights are valid until the next is asked for.
+
+    Args:
+        layout: The tensors of a merge.
+        supply: Where the sources' files come from.
+        methods: The candidates by name.
+        resident: The model.
+        memory: Bytes for candidates that wait; with less than one needs, the sources are read for each anew.
+        means: What to work with.
+
+    Raises:
+        DamagedError: A source is truncated or holds NaN or infinity, or a result is too large for its type.
+        IncompatibleError: A tensor that is to be copied differs.
+    """
+    waiting = list(methods)
+    together = 1 + memory // max(1, layout.total_size)
+    while waiting:
+        group, waiting = waiting[:together], waiting[together:]
+        beside = {name: _Aside(layout) for name in group[1:]}
+
+        def take(name: str, chunk: Chunk, out: Bytes, beside: Mapping[str, _Aside] = beside) -> None:
+            if name in beside:
+                beside[name].write(chunk, out)
+            elif chunk.task.dtype in _TYPES:
+                resident.write(chunk.task.name, chunk.first, _tensor(out, chunk.task.dtype))
+
+        merge_candidates(layout, supply, {name: methods[name] for name in group}, take, means=means)
+        for name in group:
+            if name in beside:
+                beside.pop(name).move_to(resident)
+            yield name
+
+
+class _Aside:
+    """The weights of a candidate that waits."""
+
+    def __init__(self, layout: Layout) -> None:
+        tasks = [task for shard in layout.shards for task in shard.tensors if task.dtype in _TYPES]
+        self._types = {task.name: task.dtype for task in tasks}
+        self._bytes = {task.name: np.empty(task.nbytes, np.uint8) for task in tasks}
+
+    def write(self, chunk: Chunk, out: Bytes) -> None:
+        buffer = self._bytes.get(chunk.task.name)
+        if buffer is not None:
+            size = _TYPES[chunk.task.dtype].itemsize
+            buffer[chunk.first * size : chunk.first * size + len(out)] = out
+
+    def move_to(self, resident: Resident) -> None:
+        for name, dtype in self._types.items():
+            resident.write(name, 0, _tensor(self._bytes.pop(name), dtype))
+
+
+def _tensor(raw: Bytes, dtype: str) -> torch.Tensor:
+    """Bytes as what they are, without a copy."""
+    if not len(raw):
+        return torch.empty(0, dtype=_TYPES[dtype])
+    return torch.from_numpy(raw).view(_TYPES[dtype])
