@@ -5,8 +5,8 @@ byte. A part of a mapping that the file no longer has, or that the disk cannot g
 touched. So each piece is first brought to memory by a call that reports this instead (MADV_POPULATE_READ, Linux 5.14),
 and where that fails the piece is read: whoever reads can say what is wrong.
 
-Mappings are several pieces long. Ending one makes every processor that runs this process forget it, which takes long
-where processors are virtual and one of them is just not running.
+A mapping is for more than one piece. Ending one makes every processor that runs this process forget it, which takes
+long where processors are virtual and one of them is just not running. Very long ones pay less than they keep in memory.
 """
 
 import ctypes

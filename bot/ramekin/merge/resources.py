@@ -9,7 +9,7 @@ MAX_EXPERTS: Final = 16
 
 _MOST_THREADS: Final = 16  # beyond that, copying out of the page cache and hashing the output are what one waits for
 _LEAST_ROW: Final = 8 << 10  # a block of the loops
-_EXTENT: Final = 16 << 20  # bytes of a file that are mapped at a time: twice as many vary the peak of memory
+_EXTENT: Final = 8 << 20  # bytes of a file that are mapped at a time: twice as many took longer, and varied the peak
 _MAPPED: Final = 128 << 20  # bytes of all sources' two extents, where there are many sources
 _READING: Final = 128 << 20  # bytes of all threads' pieces, where there are many threads
 _CUT_BINS: Final = 3 * 4 << 18  # bytes, per thread and expert, of the histograms in which TIES finds its cuts
