@@ -33,8 +33,9 @@ lint: $(VENV)/.dev ## Formatter, linter, strict types, workflows.
 
 # More for benchmarks/merge.py, such as BENCH="--sizes 0.5,1.5 --dir /big/disk".
 BENCH ?= --mergekit ram,ties
-bench: $(VENV)/.dev $(MERGEKIT)/.ready ## Measure merging against reading and writing the same bytes and against mergekit, and how soon commands answer.
+bench: $(VENV)/.dev $(MERGEKIT)/.ready ## Measure merging against reading and writing the same bytes and against mergekit, tracing, and how soon commands answer.
 	$(BIN)/python benchmarks/merge.py $(BENCH)
+	$(BIN)/python benchmarks/tracing.py
 	$(BIN)/python benchmarks/startup.py
 
 mergekit: $(MERGEKIT)/.ready ## Install mergekit, which tests and benchmarks compare with, in a venv of its own.
