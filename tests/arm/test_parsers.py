@@ -99,6 +99,19 @@ def texts(parser: str | Parser, turn: str) -> tuple[list[str], int]:
         ("officebench", "<answer>none</answer>", [], 1),
         ("officebench", '<answer>{"app": "word", "action"', [], 1),
         ("officebench", "Nothing to do.", [], 0),
+        # What is only thought of
+        (
+            "officebench",
+            '<think>maybe <answer>{x}</answer></think> {"app": "a", "action": "b"}',
+            ['{"app": "a", "action": "b"}'],
+            0,
+        ),
+        (
+            "tool-call",
+            f"<think>a <tool_call> perhaps</think><tool_call>{CALL}</tool_call>",
+            [f"<tool_call>{CALL}</tool_call>"],
+            0,
+        ),
         # AgentBench's operating system
         (
             "agentbench-os",
@@ -109,6 +122,8 @@ def texts(parser: str | Parser, turn: str) -> tuple[list[str], int]:
         ("agentbench-os", "Think: y\nAct: finish", ["Act: finish"], 0),
         ("agentbench-os", "Act: answer(f(220) (about))  \nbye", ["Act: answer(f(220) (about))"], 0),
         ("agentbench-os", "Act: bash\n```bash\nls\n```\nAct: answer(3)", ["Act: answer(3)"], 0),
+        ("agentbench-os", "Think: ok\nAct:\nbash\n```bash\nls\n```", ["Act:\nbash", "```bash\nls\n```"], 0),
+        ("agentbench-os", "Act: bash\n```bash\nls\n```\nAct: answer", ["Act: bash", "```bash\nls\n```"], 0),
         ("agentbench-os", "Act: bash\nls", [], 1),
         ("agentbench-os", "Act: answer 5", [], 1),
         ("agentbench-os", "Act: dance", [], 1),

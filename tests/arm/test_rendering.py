@@ -78,6 +78,31 @@ def test_markers_can_be_given() -> None:
     assert turns(renderer, chat(("user", "a"), ("assistant", "b"))) == {1: "b"}
 
 
+@pytest.mark.parametrize(
+    "template",
+    [
+        MARKED.replace("{{ m.content }}{% endgeneration %}", "{{ m.content }}<|im_end|>{% endgeneration %}"),
+        (
+            "{% for m in messages %}{% if m.role == 'assistant' %}{% generation %}<|im_start|>assistant\n{{ m.content }}"
+            "<|im_end|>\n{% endgeneration %}{% else %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endif %}"
+            "{% endfor %}"
+        ),
+    ],
+)
+def test_templates_that_mark_more_than_what_is_said_are_probed(template: str) -> None:
+    said = chat(("user", "a"), ("assistant", "b"), ("user", "c"), ("assistant", "d"))
+    assert turns(Renderer(tokenizer(template)), said) == {1: "b", 3: "d"}
+    given = Renderer(tokenizer(template), markers=Markers("<|im_start|>assistant\n", "<|im_end|>"))
+    assert turns(given, said) == {1: "b", 3: "d"}
+
+
+def test_one_of_several_templates() -> None:
+    several = tokenizer()
+    several.chat_template = {"default": TEMPLATES["turns"], "tool_use": CHATML}
+    assert Renderer(several).template == TEMPLATES["turns"]
+    assert Renderer(several, tools=True).template == CHATML
+
+
 def test_a_template_must_be_there_and_work() -> None:
     with pytest.raises(IncompatibleError, match="no chat template"):
         Renderer(tokenizer(None))

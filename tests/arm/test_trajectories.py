@@ -62,13 +62,17 @@ def test_tau2_bench(tmp_path: Path) -> None:
         "task_id": "t1",
         "messages": [
             {"role": "user", "content": None, "tool_calls": [theirs]},
+            {"role": "tool", "content": "secret", "requestor": "user"},
+            {"role": "user", "content": "did it", "tool_calls": [theirs]},
             {"role": "assistant", "content": None, "tool_calls": [flat]},
         ],
     }
     path = tmp_path / "data.json"
-    path.write_text(json.dumps({"info": {}, "simulations": [simulation]}, indent=2))
+    path.write_text(json.dumps({"info": {"policy": "x" * 200_000}, "simulations": [simulation]}, indent=2))
     (found,) = read_trajectories(path)
-    assert "tool_calls" not in found.messages[0]
+    # The agent sees neither its user's tools nor what they answer.
+    assert [message["role"] for message in found.messages] == ["user", "assistant"]
+    assert found.messages[0] == {"role": "user", "content": "did it"}
     assert found.messages[1]["tool_calls"][0]["function"] == {"name": "look", "arguments": {"x": 1}}
 
 
@@ -97,6 +101,28 @@ def test_shared_conversations(tmp_path: Path) -> None:
     assert found.demonstrations == {2, 6}
 
 
+def test_null_is_nothing(tmp_path: Path) -> None:
+    entry = {"id": None, "task_id": None, "text": None, "tools": None, "messages": [{"role": "user", "content": "a"}]}
+    other = entry | {"messages": [{"role": "user", "content": "b"}]}
+    first, second = read_trajectories(write(tmp_path, entry, other))
+    assert first.name != second.name
+    assert shared_tasks([first], [second]) == []
+    (again, *_) = read_trajectories(write(tmp_path, entry))
+    assert shared_tasks([first], [again]) == [first.task]
+
+
+@pytest.mark.parametrize(("tools", "found"), [("", None), ("[]", None), ('[{"name": "f"}]', ({"name": "f"},))])
+def test_tools_in_a_string(tmp_path: Path, tools: str, found: object) -> None:
+    (read,) = read_trajectories(write(tmp_path, {"conversations": [{"from": "human", "value": "a"}], "tools": tools}))
+    assert read.tools == found
+
+
+def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path: Path) -> None:
+    path = tmp_path / "data.jsonl"
+    path.write_text('{"messages": []}\n', encoding="utf-8-sig")
+    assert len(read_trajectories(path)) == 1
+
+
 def test_rendered_text(tmp_path: Path) -> None:
     (found,) = read_trajectories(write(tmp_path, {"id": "a", "text": "é🎉x", "spans": [[1, 3]]}))
     assert (found.text, found.spans, found.messages) == ("é🎉x", ((1, 3),), ())
@@ -121,6 +147,7 @@ def test_rendered_text(tmp_path: Path) -> None:
             "calls `f` with arguments that have no names",
         ),
         ({"messages": [], "tools": {}}, "`tools` that are not a list"),
+        ({"messages": [], "tools": "{"}, "`tools` that are not JSON"),
         ({"messages": [], "template_kwargs": [1]}, "`template_kwargs` that are not an object"),
         ({"conversations": [{"value": "x"}]}, "a turn without `from`"),
         ({"conversations": [], "system": 3}, "a `system` that is no text"),

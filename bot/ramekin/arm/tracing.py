@@ -104,10 +104,12 @@ def trace(
         advance: Told how many tokens were read.
 
     Raises:
-        IncompatibleError: A hook was not called: the model does not run the modules that it is made of.
+        IncompatibleError: A hook was not called: the model does not run the modules that it is made of. Or a text is
+            longer than the model can read.
         DamagedError: An activation is NaN or infinite.
         ResourceError: One text alone is too much for the GPU's memory.
     """
+    _see_that_they_fit(model, texts)
     means: dict[str, RoleMean] = {}
     reader = _Reader(model, layers)
     shared = common_prefix(texts) if reuse_prefix else 0
@@ -117,7 +119,7 @@ def trace(
     try:
         with torch.inference_mode(), reader.hooked():
             prefix = reader.read_prefix(texts[0].ids[:shared]) if shared else None
-            waiting = [*batches([text.needed - shared for text in texts], budget)]
+            waiting = [*batches([text.needed for text in texts], budget)]  # each has its own copy of the prefix
             while waiting:
                 batch = [texts[index] for index in waiting[0]]
                 try:
@@ -134,6 +136,21 @@ def trace(
     finally:
         model.train(was_training)
     return means
+
+
+def _see_that_they_fit(model: nn.Module, texts: Sequence[Text]) -> None:
+    """Positions that were learned one by one end somewhere; others are a matter of quality alone."""
+    learned = [
+        module.num_embeddings
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Embedding) and name.rpartition(".")[2] in {"wpe", "embed_positions"}
+    ]
+    longest = max((text.needed for text in texts), default=0)
+    if learned and longest > min(learned):
+        raise IncompatibleError(
+            f"a trajectory has {longest:,} tokens, and {type(model).__name__} has {min(learned):,} positions",
+            "set a lower `max_length`",
+        )
 
 
 def _halved(batch: list[int], error: torch.OutOfMemoryError) -> list[list[int]]:

@@ -136,7 +136,7 @@ def find_role(
             "the tokenizer does not say where its tokens are in the text",
             "use a fast tokenizer, one with a `tokenizer.json`",
         )
-    role, seen = Role(), set[str]()
+    role, seen, trims = Role(), set[str](), _trims(tokenizer)
     made = renderer() if any(each.text is None for each in trajectories) else None
     for trajectory in trajectories:
         try:
@@ -144,7 +144,7 @@ def find_role(
         except DroppedError as error:
             role.dropped[trajectory.name] = str(error)
             continue
-        ids, offsets = _encoded(tokenizer, text)
+        ids, offsets = _encoded(tokenizer, text, trims=trims)
         digest, spans = digest_of(ids), merged([*found.spans])
         if digest in seen:
             role.twice += 1
@@ -174,11 +174,11 @@ def _look(trajectory: Trajectory, renderer: Renderer | None, search: Search) -> 
     return rendered.text, found
 
 
-def _encoded(tokenizer: Any, text: str) -> tuple[list[int], list[Span]]:
+def _encoded(tokenizer: Any, text: str, *, trims: bool) -> tuple[list[int], list[Span]]:
     """Token ids of a text, and where they are in it."""
     encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
     ids, offsets = encoded["input_ids"], [(start, end) for start, end in encoded["offset_mapping"]]
-    offsets = widened(offsets, text) if _trims(tokenizer) else offsets
+    offsets = widened(offsets, text) if trims else offsets
     special = set(tokenizer.all_special_ids)
     check_offsets(offsets, [token in special for token in ids])
     return ids, offsets

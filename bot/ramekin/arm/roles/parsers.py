@@ -37,13 +37,14 @@ NOTHING: Final = Found()
 _VIOLATION: Final = Found(violations=1)
 _DECODER: Final = json.JSONDecoder()
 
+_THOUGHT: Final = "</think>"
 _OPEN: Final = re.compile(r"<tool_call>\s*")
 _CLOSE: Final = re.compile(r"\s*</tool_call>")
 _MISTRAL: Final = re.compile(r"\[TOOL_CALLS\]\s*(?:(?P<name>[\w.\-]+)\s*(?:\[CALL_ID\]\w+\s*)?\[ARGS\]\s*)?")
 _LLAMA: Final = re.compile(r"\s*(?:<\|python_tag\|>\s*)?(?=\{)")
 _ACTION: Final = re.compile(r"Action:\s*")
 _ANSWER: Final = re.compile(r"<answer>(.*)</answer>", re.DOTALL)
-_ACT: Final = re.compile(r"Act:[ \t]*([^\n]+)")
+_ACT: Final = re.compile(r"Act:\s*(.+)")
 _BASH: Final = re.compile(r"```bash\n(.*?)\n```", re.DOTALL)
 _SHOP: Final = re.compile(r"[Aa]ction: *\n* *((?:search|click)\[.+?])")
 _OPERATION: Final = re.compile(r"Action:[ \t]*(Operation|Answer)\b")
@@ -58,6 +59,11 @@ def decode(text: str, start: int) -> tuple[object, int] | None:
         return _DECODER.raw_decode(text, start)
     except (json.JSONDecodeError, RecursionError):
         return None
+
+
+def _thought(turn: str) -> int:
+    """Where the turn's thoughts end: they may try out what is said only later."""
+    return turn.rfind(_THOUGHT) + len(_THOUGHT) if _THOUGHT in turn else 0
 
 
 def _is_call(value: object) -> bool:
@@ -77,7 +83,7 @@ def tool_call(turn: str) -> Found:
     `<tool_call>{...}</tool_call>` (Hermes, Qwen, the function-calling protocol of AgentBench), `[TOOL_CALLS]` with JSON
     (Mistral), or a turn that is nothing but a call (Llama 3); or else as `react_json`.
     """
-    if "<tool_call>" in turn:
+    if "<tool_call>" in turn[_thought(turn) :]:
         return _tagged_calls(turn)
     if "[TOOL_CALLS]" in turn:
         return _mistral_calls(turn)
@@ -92,7 +98,7 @@ def tool_call(turn: str) -> Found:
 
 def _tagged_calls(turn: str) -> Found:
     """Walk from tag to tag; a string in the JSON may hold anything, even the closing tag."""
-    found, at = NOTHING, 0
+    found, at = NOTHING, _thought(turn)
     while opened := _OPEN.search(turn, at):
         decoded = decode(turn, opened.end())
         closed = _CLOSE.match(turn, decoded[1]) if decoded else None
@@ -137,10 +143,11 @@ def react_json(turn: str) -> Found:
 
 def officebench(turn: str, *, keep_tags: bool = False) -> Found:
     """The JSON of `<answer>`, brace to brace; without the tag, from the turn's first brace to its last."""
-    answer = _ANSWER.search(turn)
-    if not answer and "<answer>" in turn:
+    said = _thought(turn)
+    answer = _ANSWER.search(turn, said)
+    if not answer and turn.find("<answer>", said) >= 0:
         return _VIOLATION
-    first, last = answer.span(1) if answer else (0, len(turn))
+    first, last = answer.span(1) if answer else (said, len(turn))
     start, end = turn.find("{", first, last), turn.rfind("}", first, last) + 1
     if start < 0 or end <= start:
         return _VIOLATION if answer else NOTHING
@@ -163,9 +170,9 @@ def agentbench_os(turn: str) -> Found:
             return Found(((act.start(), end), *blocks)) if blocks else _VIOLATION
         if action.startswith("finish"):
             return Found(((act.start(), act.start(1) + len("finish")),))
-        if action.startswith("answer"):
-            opened, closed = turn.find("(", *act.span(1)), turn.rfind(")", *act.span(1))
-            return Found(((act.start(), closed + 1),)) if 0 <= opened < closed else _VIOLATION
+        opened, closed = turn.find("(", *act.span(1)), turn.rfind(")", *act.span(1))
+        if action.startswith("answer") and 0 <= opened < closed:
+            return Found(((act.start(), closed + 1),))
     return _VIOLATION if "Act:" in turn else NOTHING
 
 

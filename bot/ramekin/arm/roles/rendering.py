@@ -55,6 +55,7 @@ class Renderer:
         template: Instead of the tokenizer's own template.
         markers: Instead of what the template is found to write around the assistant's turns.
         settings: Variables for the template.
+        tools: Whether trajectories have tools: some tokenizers have a template for these.
 
     Raises:
         IncompatibleError: There is no template, it cannot render a plain chat, or one cannot see where the assistant
@@ -68,8 +69,11 @@ class Renderer:
         template: str | None = None,
         markers: Markers | None = None,
         settings: Mapping[str, Any] | None = None,
+        tools: bool = False,
     ) -> None:
         found = template or tokenizer.chat_template
+        if isinstance(found, dict):
+            found = (found.get("tool_use") if tools else None) or found.get("default")
         if not isinstance(found, str):
             raise IncompatibleError(
                 "the tokenizer has no chat template", "name one in the manifest, or give trajectories as `text`"
@@ -77,7 +81,7 @@ class Renderer:
         self.template = found
         self._tokenizer = tokenizer
         self._settings = {"date_string": DATE} | dict(settings or {})
-        self._marked = bool(_MARKED.search(found))
+        self._marked = markers is None and bool(_MARKED.search(found)) and self._marks_well()
         self._markers = markers or (None if self._marked else self._probed())
 
     def render(self, trajectory: Trajectory) -> Rendered:
@@ -115,6 +119,15 @@ class Renderer:
         )
         texts, ranges = made
         return texts[0], [(start, end) for start, end in ranges[0]] if self._marked else []
+
+    def _marks_well(self) -> bool:
+        """Whether the template marks what the assistant says, and not also what stands around it."""
+        self._marked = True
+        try:
+            text, spans = self._apply([{"role": role, "content": words} for role, words in _PROBE])
+        except Exception:  # noqa: BLE001 - probing will tell
+            return False
+        return [_bare(text[start:end]) for start, end in spans] == [_REPLY, _ANSWER]
 
     def _probed(self) -> Markers:
         """Have a chat of known words rendered, and see what stands around the assistant's."""

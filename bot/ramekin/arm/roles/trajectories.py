@@ -79,7 +79,7 @@ def read_trajectories(path: Path) -> tuple[Trajectory, ...]:
         DamagedError: It cannot be read, or some of it is no trajectory: every problem, with its line.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise DamagedError(f"{path} cannot be read: {error}", "give a file of trajectories, JSON in UTF-8") from error
     found: list[Trajectory] = []
@@ -115,7 +115,7 @@ def _see_that_new(name: str, names: set[str]) -> None:
 
 def _entries(text: str) -> Iterator[tuple[int | None, Any]]:
     """Entries with their lines: of an array all have none, of lines each has its own, unparsed."""
-    if text.lstrip().startswith("[") or '"simulations"' in text[:100_000]:
+    if text.lstrip().startswith("[") or '"simulations"' in text:
         try:
             whole = json.loads(text)
         except (json.JSONDecodeError, RecursionError):
@@ -131,7 +131,8 @@ def _entries(text: str) -> Iterator[tuple[int | None, Any]]:
 def _trajectory(entry: object, number: int) -> Trajectory:
     if not isinstance(entry, dict):
         raise _BadEntryError("is not an object")
-    task = str(entry.get("task_id", entry.get("id", number)))
+    entry = {key: value for key, value in entry.items() if value is not None}  # tables write null for what is not there
+    task = str(entry.get("task_id", entry.get("id", _digest(entry))))
     name = str(entry.get("id", f"{task}#{number}"))
     if "text" in entry:
         return Trajectory(name, task, text=_string(entry["text"], "text"), spans=_spans(entry))
@@ -143,15 +144,29 @@ def _trajectory(entry: object, number: int) -> Trajectory:
         key = next((key for key in ("messages", "traj") if key in entry), None)
         if key is None:
             raise _BadEntryError("has none of `messages`, `conversations`, `text`")
-        said = _list(entry, key)
+        said = [turn for turn in _list(entry, key) if not _is_between_user_and_tools(turn)]
     demonstrations = {index for index, turn in enumerate(said) if isinstance(turn, dict) and _is_demonstration(turn)}
     messages = tuple(_message(turn) for turn in said)
-    tools, settings = entry.get("tools"), entry.get("template_kwargs") or {}
-    if tools is not None and not isinstance(tools, list):
-        raise _BadEntryError("has `tools` that are not a list")
+    tools, settings = _tools(entry.get("tools")), entry.get("template_kwargs") or {}
     if not isinstance(settings, dict):
         raise _BadEntryError("has `template_kwargs` that are not an object")
-    return Trajectory(name, task, messages, frozenset(demonstrations), tuple(tools) if tools else None, settings)
+    return Trajectory(name, task, messages, frozenset(demonstrations), tools, settings)
+
+
+def _digest(entry: Mapping[str, Any]) -> str:
+    """Names the task of a run that does not say which it is: it is the same only if all of it is."""
+    return hashlib.sha256(json.dumps(entry, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _tools(value: object) -> tuple[Mapping[str, Any], ...] | None:
+    """Schemas of tools; LLaMA-Factory has them as JSON in a string, which may be empty."""
+    try:
+        found = json.loads(value or "[]") if isinstance(value, str) else value
+    except json.JSONDecodeError as error:
+        raise _BadEntryError("has `tools` that are not JSON") from error
+    if found is not None and not isinstance(found, list):
+        raise _BadEntryError("has `tools` that are not a list")
+    return tuple(found) if found else None
 
 
 def _is_demonstration(turn: Mapping[str, Any]) -> bool:
@@ -182,6 +197,15 @@ def _message(turn: object) -> Message:
     message |= {key: turn[key] for key in ("name", "tool_call_id", "reasoning_content") if turn.get(key)}
     calls = [_call(call) for call in turn.get("tool_calls") or [] if not _is_users(call)]
     return message | ({"tool_calls": calls} if calls and message["role"] == "assistant" else {})
+
+
+def _is_between_user_and_tools(turn: object) -> bool:
+    """What tau2-bench's simulated users do with their own tools: the agent sees neither calls nor answers."""
+    if not isinstance(turn, dict):
+        return False
+    calls = turn.get("tool_calls")
+    only_calls = isinstance(calls, list) and calls and all(map(_is_users, calls)) and not turn.get("content")
+    return bool(only_calls) or (turn.get("role") == "tool" and turn.get("requestor") == "user")
 
 
 def _is_users(call: object) -> bool:
