@@ -84,8 +84,8 @@ def test_markers_can_be_given() -> None:
         MARKED.replace("{{ m.content }}{% endgeneration %}", "{{ m.content }}<|im_end|>{% endgeneration %}"),
         (
             "{% for m in messages %}{% if m.role == 'assistant' %}"
-            "{% generation %}<|im_start|>assistant\n{{ m.content }}<|im_end|>\n{% endgeneration %}{% else %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endif %}"
-            "{% endfor %}"
+            "{% generation %}<|im_start|>assistant\n{{ m.content }}<|im_end|>\n{% endgeneration %}"
+            "{% else %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endif %}{% endfor %}"
         ),
     ],
 )
