@@ -23,7 +23,7 @@ import transformers
 from torch import nn
 
 from ramekin.arm.architecture import Layer, find_layers
-from ramekin.arm.tracing import Text, batches, trace
+from ramekin.arm.tracing import Text, batches, padded, trace
 
 VOCABULARY = 49152
 
@@ -65,12 +65,7 @@ def bare(model: nn.Module, texts: Sequence[Text], budget: int) -> None:
     decoder, device = model.get_decoder(), next(model.parameters()).device
     with torch.inference_mode():
         for batch in batches([text.needed for text in texts], budget):
-            rows = [[*texts[index].ids] for index in batch]
-            length = max(map(len, rows))
-            decoder(
-                input_ids=torch.tensor([row + [0] * (length - len(row)) for row in rows], device=device),
-                use_cache=False,
-            )
+            decoder(input_ids=padded([texts[index].ids for index in batch], device), use_cache=False)
 
 
 def one_by_one(model: nn.Module, layers: Sequence[Layer], texts: Sequence[Text]) -> None:

@@ -28,6 +28,12 @@ def blob_id_of(path: Path) -> str:
     return _hash(path, hashlib.sha1(f"blob {path.stat().st_size}\0".encode(), usedforsecurity=False), None)
 
 
+def json_digest(content: object) -> str:
+    """The sha256 of what JSON can say, in hex, whatever the order of keys."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def _hash(path: Path, digest: "hashlib._Hash", advance: Callable[[int], None] | None) -> str:
     with path.open("rb") as file:
         while piece := file.read(_CHUNK):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from ramekin.arm.store import SaliencyStore, saliency_key
+from ramekin.arm.store import SaliencyStore, reading_digest, saliency_key
 from ramekin.arm.tracing import Text
 
 TEXTS = [Text((1, 2, 3, 4), {"a": (1, 2), "b": (3,)}), Text((5, 6), {"a": (1,)})]
@@ -14,7 +14,7 @@ LAYERS = [np.array([0.5, 2], np.float32), np.array([1, 0, 3], np.float32)]
 
 
 def key(model: str = "m", texts: list[Text] = TEXTS, role: str = "a", dtype: str = "bfloat16") -> str:
-    return saliency_key(model, texts, role, dtype)
+    return saliency_key(model, reading_digest(texts, role), dtype)
 
 
 def test_what_decides() -> None:

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-import numpy as np
 import torch
 from safetensors import safe_open
 from torch import nn
@@ -56,7 +55,7 @@ class Resident:
             with torch.no_grad():
                 target.view(-1)[first : first + values.numel()].copy_(values.reshape(-1))
 
-    def load(self, files: Mapping[str, Path]) -> torch.nn.Module:
+    def load(self, files: Mapping[str, Path]) -> nn.Module:
         """Have the weights of a whole checkpoint, by the names of its files.
 
         Raises:
@@ -115,10 +114,9 @@ def build_candidates(
         beside = {name: _Aside(layout) for name in group[1:]}
 
         def take(name: str, chunk: Chunk, out: Bytes, beside: Mapping[str, _Aside] = beside) -> None:
-            if name in beside:
-                beside[name].write(chunk, out)
-            elif chunk.task.dtype in _TYPES:
-                resident.write(chunk.task.name, chunk.first, _tensor(out, chunk.task.dtype))
+            if chunk.task.dtype in _TYPES:
+                place = beside.get(name, resident)
+                place.write(chunk.task.name, chunk.first, _tensor(out, chunk.task.dtype))
 
         merge_candidates(layout, supply, {name: methods[name] for name in group}, take, means=means)
         for name in group:
@@ -132,18 +130,15 @@ class _Aside:
 
     def __init__(self, layout: Layout) -> None:
         tasks = [task for shard in layout.shards for task in shard.tensors if task.dtype in _TYPES]
-        self._types = {task.name: task.dtype for task in tasks}
-        self._bytes = {task.name: np.empty(task.nbytes, np.uint8) for task in tasks}
+        self._tensors = {task.name: torch.empty(task.numel, dtype=_TYPES[task.dtype]) for task in tasks}
 
-    def write(self, chunk: Chunk, out: Bytes) -> None:
-        buffer = self._bytes.get(chunk.task.name)
-        if buffer is not None:
-            size = _TYPES[chunk.task.dtype].itemsize
-            buffer[chunk.first * size : chunk.first * size + len(out)] = out
+    def write(self, name: str, first: int, values: torch.Tensor) -> None:
+        self._tensors[name][first : first + len(values)] = values
 
     def move_to(self, resident: Resident) -> None:
-        for name, dtype in self._types.items():
-            resident.write(name, 0, _tensor(self._bytes.pop(name), dtype))
+        while self._tensors:
+            name, values = self._tensors.popitem()
+            resident.write(name, 0, values)
 
 
 def _tensor(raw: Bytes, dtype: str) -> torch.Tensor:

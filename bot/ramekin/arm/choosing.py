@@ -13,7 +13,7 @@ from ramekin.arm.architecture import Layer
 from ramekin.arm.neurons import Neurons, Selection, salient, select_backbone, transplant_sets
 from ramekin.arm.roles.finding import Role
 from ramekin.arm.saliency import Floats
-from ramekin.arm.store import SaliencyStore, saliency_key
+from ramekin.arm.store import SaliencyStore, reading_digest, saliency_key
 from ramekin.arm.tracing import BUDGET, together, trace
 
 _ROLE = "role"
@@ -64,20 +64,22 @@ class Tracer:
         self._store = store
         self._advance = advance
         self._texts = {name: together({_ROLE: benchmark.role}) for name, benchmark in benchmarks.items()}
+        self._readings = {name: reading_digest(texts, _ROLE) for name, texts in self._texts.items()}
 
-    def known(self, digest: str, names: Iterable[str]) -> Saliencies | None:
-        """What is kept of a model, if it is all.
+    def known(self, digest: str, names: Iterable[str]) -> dict[str, list[Floats]]:
+        """What is kept of a model.
 
         Args:
             digest: Of all that determines the model's weights.
             names: The benchmarks.
         """
+        if not self._store:
+            return {}
         widths = [layer.width for layer in self._layers]
-        kept = {name: self._store.get(self._key(digest, name), widths) if self._store else None for name in names}
-        found = {name: layers for name, layers in kept.items() if layers is not None}
-        return found if len(found) == len(kept) else None
+        kept = {name: self._store.get(self._key(digest, name), widths) for name in names}
+        return {name: layers for name, layers in kept.items() if layers is not None}
 
-    def trace(self, model: nn.Module, digest: str, names: Iterable[str]) -> Saliencies:
+    def trace(self, model: nn.Module, digest: str, names: Iterable[str]) -> dict[str, list[Floats]]:
         """Trace a model.
 
         Args:
@@ -97,7 +99,7 @@ class Tracer:
         return found
 
     def _key(self, digest: str, name: str) -> str:
-        return saliency_key(digest, self._texts[name], _ROLE, self._dtype)
+        return saliency_key(digest, self._readings[name], self._dtype)
 
 
 @dataclass(frozen=True)
@@ -105,12 +107,10 @@ class Traces:
     """Saliencies of all models.
 
     Attributes:
-        benchmarks: By name.
         experts: By benchmark, its donor's.
         candidates: By candidate, in the pool's order, and benchmark.
     """
 
-    benchmarks: Mapping[str, Benchmark]
     experts: Saliencies
     candidates: Mapping[str, Saliencies]
 
@@ -121,8 +121,7 @@ class Traces:
             candidate: {name: salient(layers, top_k) for name, layers in found.items()}
             for candidate, found in self.candidates.items()
         }
-        selection = select_backbone(experts, candidates)
-        return Choice(experts, candidates, selection)
+        return Choice(experts, candidates, select_backbone(experts, candidates))
 
 
 @dataclass(frozen=True)
@@ -156,7 +155,7 @@ def trace_all(
     candidates: Mapping[str, str],
     build: Callable[[Sequence[str]], Iterable[tuple[str, nn.Module]]],
 ) -> Traces:
-    """Trace all models, but those of which all is known already: these are not even loaded or built.
+    """Trace all models on what is not known of them yet; one of which all is known is not even loaded or built.
 
     Args:
         tracer: Traces them.
@@ -174,10 +173,12 @@ def trace_all(
     of_experts: dict[str, list[Floats]] = {}
     for expert, names in own.items():
         known = tracer.known(experts[expert], names)
-        of_experts |= known or tracer.trace(load(expert), experts[expert], names)
+        if rest := [name for name in names if name not in known]:
+            known |= tracer.trace(load(expert), experts[expert], rest)
+        of_experts |= known
     every = [*tracer.benchmarks]
     found = {name: tracer.known(digest, every) for name, digest in candidates.items()}
-    for name, model in build([name for name, known in found.items() if known is None]):
-        found[name] = tracer.trace(model, candidates[name], every)
-    ordered = {name: of_experts[name] for name in every}
-    return Traces(tracer.benchmarks, ordered, {name: each for name, each in found.items() if each is not None})
+    for name, model in build([name for name, known in found.items() if len(known) < len(every)]):
+        rest = [benchmark for benchmark in every if benchmark not in found[name]]
+        found[name] |= tracer.trace(model, candidates[name], rest)
+    return Traces({name: of_experts[name] for name in every}, found)

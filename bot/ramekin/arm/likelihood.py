@@ -5,12 +5,13 @@
 The first token of a text has nothing before it and does not count.
 """
 
+import math
 from collections.abc import Sequence
 
 import torch
 from torch import nn
 
-from ramekin.arm.tracing import Text, batches
+from ramekin.arm.tracing import Text, batches, device_of, only_reading, padded
 from ramekin.errors import DamagedError
 
 BUDGET = 2_048
@@ -33,28 +34,22 @@ def negative_log_likelihood(model: nn.Module, texts: Sequence[Text], role: str, 
     if not chosen:
         raise DamagedError("ARM_EMPTY_ROLE: no trajectory has a token in the role", "see `ramekin roles`")
     found = [0.0] * len(chosen)
-    was_training = model.training
-    model.eval()
-    try:
-        with torch.inference_mode():
-            for batch in batches([text.roles[role][-1] + 1 for text in chosen], budget):
-                losses = _losses(model, [chosen[index] for index in batch], role)
-                for index, loss in zip(batch, losses, strict=True):
-                    found[index] = loss
-    finally:
-        model.train(was_training)
-    if any(loss != loss for loss in found):  # noqa: PLR0124
+    with only_reading(model):
+        for batch in batches([text.roles[role][-1] + 1 for text in chosen], budget):
+            losses = _losses(model, [chosen[index] for index in batch], role)
+            for index, loss in zip(batch, losses, strict=True):
+                found[index] = loss
+    if any(map(math.isnan, found)):
         raise DamagedError("ARM_NONFINITE: a logit is not finite", "use bfloat16 or float32")
     return sum(found) / len(found)
 
 
 def _losses(model: nn.Module, batch: Sequence[Text], role: str) -> list[float]:
     """Of each text, the mean over the role's tokens. Only the logits that are needed by any text are computed."""
-    device = model.get_input_embeddings().weight.device  # type: ignore[operator]
+    device = device_of(model)
     positions = [[at for at in text.roles[role] if at] for text in batch]
     length = max(each[-1] for each in positions)  # the last token of a role is told, not read
-    rows = [[*text.ids[:length]] for text in batch]
-    read = torch.tensor([row + [0] * (length - len(row)) for row in rows], device=device)
+    read = padded([text.ids[:length] for text in batch], device)
     needed = sorted({at - 1 for each in positions for at in each})
     place = {at: number for number, at in enumerate(needed)}
     output = model(input_ids=read, use_cache=False, logits_to_keep=torch.tensor(needed, device=device))

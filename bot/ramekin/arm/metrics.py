@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from ramekin.arm.neurons import Neurons, mean, overlap, union
+from ramekin.arm.neurons import Neurons, mean, overlap
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,8 @@ class CrossOverlap:
 
 def cross_overlap(sets: Mapping[str, Neurons]) -> CrossOverlap:
     """Overlap of sets, at least one, by benchmark."""
-    first = next(iter(sets.values()))
-    everything = union([*sets.values()], like=first)
-    times = [np.sum([each.layers[layer] for each in sets.values()], axis=0) for layer in range(len(first.layers))]
-    shared = Neurons(tuple(found >= 2 for found in times))
+    times = [np.sum(layers, axis=0) for layers in zip(*(each.layers for each in sets.values()), strict=True)]
+    everything, shared = (Neurons(tuple(found >= least for found in times)) for least in (1, 2))
     return CrossOverlap(
         Fraction(len(shared), max(1, len(everything))),
         {name: Fraction(len(own & shared), max(1, len(own))) for name, own in sets.items()},

@@ -113,16 +113,20 @@ class Selection:
 
     Attributes:
         scores: AOS by candidate and benchmark.
-        selected: The candidate with the largest mean; of equals the first one.
     """
 
     scores: Mapping[str, Mapping[str, Fraction]]
-    selected: str
 
     @property
     def means(self) -> dict[str, Fraction]:
         """Mean AOS by candidate."""
         return {name: mean(scores.values()) for name, scores in self.scores.items()}
+
+    @property
+    def selected(self) -> str:
+        """The candidate with the largest mean; of equals the first one."""
+        means = self.means
+        return max(means, key=lambda name: means[name])
 
     @property
     def margin(self) -> Fraction | None:
@@ -138,12 +142,12 @@ def select_backbone(experts: Mapping[str, Neurons], candidates: Mapping[str, Map
         experts: By benchmark, the set of the expert that is its donor.
         candidates: By candidate, in the manifest's order, and benchmark.
     """
-    scores = {
-        name: {benchmark: overlap(found[benchmark], expert) for benchmark, expert in experts.items()}
-        for name, found in candidates.items()
-    }
-    means = {name: mean(each.values()) for name, each in scores.items()}
-    return Selection(scores, max(means, key=lambda name: means[name]))  # of equals the first
+    return Selection(
+        {
+            name: {benchmark: overlap(found[benchmark], expert) for benchmark, expert in experts.items()}
+            for name, found in candidates.items()
+        }
+    )
 
 
 def protected_sets(backbone: Mapping[str, Neurons]) -> dict[str, Neurons]:
@@ -168,8 +172,10 @@ def transplant_sets(
         weak: The benchmarks to repair, in the order in which they will be.
         protect: Whether to leave what other benchmarks need.
     """
-    kept = protected_sets(backbone) if protect else {}
-    return {benchmark: experts[benchmark] - kept[benchmark] if protect else experts[benchmark] for benchmark in weak}
+    if not protect:
+        return {benchmark: experts[benchmark] for benchmark in weak}
+    kept = protected_sets(backbone)
+    return {benchmark: experts[benchmark] - kept[benchmark] for benchmark in weak}
 
 
 def collisions(sets: Mapping[str, Neurons], donors: Mapping[str, str]) -> Neurons:

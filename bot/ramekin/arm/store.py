@@ -4,8 +4,6 @@ Each is a safetensors file named by the digest of all that decides it: the model
 positions, the element type, and how this version traces.
 """
 
-import hashlib
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -18,27 +16,27 @@ from safetensors.numpy import save as save_bytes
 from ramekin.arm.saliency import Floats
 from ramekin.arm.tracing import Text
 from ramekin.atomic import write_atomically
+from ramekin.digests import json_digest
 
 SEMANTICS: Final = 1
 """Version of what is traced and how: another finds nothing of what this one left."""
 
 
-def saliency_key(model: str, texts: Sequence[Text], role: str, dtype: str) -> str:
-    """Digest of all that a saliency depends on; the order of the texts is not among it.
+def reading_digest(texts: Sequence[Text], role: str) -> str:
+    """Digest of what is read for a role, and of the role in it; the order of the texts is no part of it."""
+    positions = ((text, text.roles[role]) for text in texts if role in text.roles)
+    return json_digest(sorted(json_digest([text.ids[: at[-1] + 1], at]) for text, at in positions))
+
+
+def saliency_key(model: str, reading: str, dtype: str) -> str:
+    """Digest of all that a saliency depends on.
 
     Args:
         model: Digest of the model's weights and config.
-        texts: What it reads.
-        role: The role whose tokens count.
-        dtype: Element type that it is run in.
+        reading: What `reading_digest` gives.
+        dtype: Element type that the model is run in.
     """
-    read = sorted(
-        hashlib.sha256(json.dumps([text.ids[: text.roles[role][-1] + 1], text.roles[role]]).encode()).hexdigest()
-        for text in texts
-        if role in text.roles
-    )
-    content = {"semantics": SEMANTICS, "model": model, "dtype": dtype, "texts": read}
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    return json_digest({"semantics": SEMANTICS, "model": model, "dtype": dtype, "reading": reading})
 
 
 class SaliencyStore:
@@ -54,19 +52,17 @@ class SaliencyStore:
     def get(self, key: str, widths: Sequence[int]) -> list[Floats] | None:
         """What was kept, `[f]` for each layer; None if there is nothing, or not what it should be."""
         try:
-            content = self._path(key).read_bytes()
-            found = load_bytes(content)
+            found = load_bytes(self._path(key).read_bytes())
         except (OSError, SafetensorError):
             return None
-        layers = [found.get(_name(number)) for number in range(len(widths))]
-        if len(found) != len(widths):
+        if sorted(found) != [_name(number) for number in range(len(widths))]:
             return None
-        whole = [
-            layer
+        layers = [found[name] for name in sorted(found)]
+        whole = all(
+            layer.shape == (width,) and layer.dtype == np.float32 and np.isfinite(layer).all()
             for layer, width in zip(layers, widths, strict=True)
-            if layer is not None and layer.shape == (width,) and layer.dtype == np.float32 and np.isfinite(layer).all()
-        ]
-        return whole if len(whole) == len(widths) else None
+        )
+        return layers if whole else None
 
     def put(self, key: str, layers: Sequence[Floats], about: dict[str, str]) -> None:
         """Keep a saliency.

@@ -9,7 +9,7 @@ a system prompt, is read once.
 """
 
 import copy
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -114,28 +114,47 @@ def trace(
     reader = _Reader(model, layers)
     shared = common_prefix(texts) if reuse_prefix else 0
     shared = shared if shared >= LEAST_PREFIX else 0
+    with only_reading(model), reader.hooked():
+        prefix = reader.read_prefix(texts[0].ids[:shared]) if shared else None
+        waiting = [*batches([text.needed for text in texts], budget)]  # each has its own copy of the prefix
+        while waiting:
+            batch = [texts[index] for index in waiting[0]]
+            try:
+                found = reader.read(batch, shared, prefix)
+            except torch.OutOfMemoryError as error:
+                waiting[:1] = _halved(waiting[0], error)
+                continue
+            for text, layers_of_role in zip(batch, found, strict=True):
+                for role, values in layers_of_role.items():
+                    mean = means.setdefault(role, RoleMean([layer.width for layer in layers]))
+                    mean.take(values)
+                advance(text.needed)
+            waiting.pop(0)
+    return means
+
+
+@contextmanager
+def only_reading(model: nn.Module) -> Iterator[None]:
+    """Have a model do the same every time, and keep nothing for training, for as long as the context lasts."""
     was_training = model.training
     model.eval()
     try:
-        with torch.inference_mode(), reader.hooked():
-            prefix = reader.read_prefix(texts[0].ids[:shared]) if shared else None
-            waiting = [*batches([text.needed for text in texts], budget)]  # each has its own copy of the prefix
-            while waiting:
-                batch = [texts[index] for index in waiting[0]]
-                try:
-                    found = reader.read(batch, shared, prefix)
-                except torch.OutOfMemoryError as error:
-                    waiting[:1] = _halved(waiting[0], error)
-                    continue
-                for text, layers_of_role in zip(batch, found, strict=True):
-                    for role, values in layers_of_role.items():
-                        mean = means.setdefault(role, RoleMean([layer.width for layer in layers]))
-                        mean.take(values)
-                    advance(text.needed)
-                waiting.pop(0)
+        with torch.inference_mode():
+            yield
     finally:
         model.train(was_training)
-    return means
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Where a model wants its token ids."""
+    found: torch.device = model.get_input_embeddings().weight.device  # type: ignore[operator]
+    return found
+
+
+def padded(rows: Sequence[Sequence[int]], device: torch.device) -> torch.Tensor:
+    """Token ids of several texts, `[texts, tokens]`, padded on the right."""
+    length = max(map(len, rows))
+    return torch.tensor([[*row, *(length - len(row)) * (0,)] for row in rows], device=device)
 
 
 def _see_that_they_fit(model: nn.Module, texts: Sequence[Text]) -> None:
@@ -154,7 +173,11 @@ def _see_that_they_fit(model: nn.Module, texts: Sequence[Text]) -> None:
 
 
 def _halved(batch: list[int], error: torch.OutOfMemoryError) -> list[list[int]]:
-    """Half of what was too much; the error is not raised where there is less to try."""
+    """Two halves of what was too much at once.
+
+    Raises:
+        ResourceError: It is a single text.
+    """
     if len(batch) == 1:
         raise ResourceError(
             "one trajectory alone needs more memory than the GPU has", "set a lower `max_length`, or use another device"
@@ -171,7 +194,7 @@ class _Reader:
         self._model = model
         self._layers = layers
         self._decoder: Callable[..., Any] = model.get_decoder()  # type: ignore[operator]
-        self._device = model.get_input_embeddings().weight.device  # type: ignore[operator]
+        self._device = device_of(model)
         self._rows: list[dict[str, torch.Tensor]] = []
         self._found: list[dict[str, list[torch.Tensor]]] = []
         self._calls = [0] * len(layers)
@@ -188,30 +211,31 @@ class _Reader:
                 stack.callback(handle.remove)
             yield
 
-    def read_prefix(self, ids: Iterable[int]) -> Any:
+    def read_prefix(self, ids: Sequence[int]) -> Any:
         """Keys and values of a prefix."""
         from transformers import DynamicCache
 
         self._begin([])
         cache = DynamicCache(config=self._model.config)  # type: ignore[arg-type]
-        self._decoder(input_ids=self._tensor([[*ids]]), past_key_values=cache, use_cache=True)
+        self._decoder(input_ids=padded([ids], self._device), past_key_values=cache, use_cache=True)
         self._check_calls()
         return cache
 
     def read(self, batch: Sequence[Text], shared: int, prefix: Any) -> list[dict[str, list[torch.Tensor]]]:
         """Read texts from `shared` on; of each, by role, for every layer `[f]`, the mean magnitude of z."""
-        length = max(text.needed for text in batch) - shared
         self._begin(
-            [{role: self._tensor(positions) - shared for role, positions in text.roles.items()} for text in batch]
+            [
+                {role: torch.tensor(positions, device=self._device) - shared for role, positions in text.roles.items()}
+                for text in batch
+            ]
         )
-        rows = [[*text.ids[shared : text.needed]] for text in batch]
-        padded = self._tensor([row + [0] * (length - len(row)) for row in rows])
+        ids = padded([text.ids[shared : text.needed] for text in batch], self._device)
         if prefix is None:
-            self._decoder(input_ids=padded, use_cache=False)
+            self._decoder(input_ids=ids, use_cache=False)
         else:
             cache = copy.deepcopy(prefix)
             cache.batch_repeat_interleave(len(batch))
-            self._decoder(input_ids=padded, past_key_values=cache, use_cache=True)
+            self._decoder(input_ids=ids, past_key_values=cache, use_cache=True)
         self._check_calls()
         return self._found
 
@@ -236,6 +260,3 @@ class _Reader:
                 f"ARM_HOOK_MISSED: of {len(self._layers)} MLPs {self._calls.count(1)} were seen once at work",
                 "turn off what replaces the model's modules: compilation, kernels, quantisation",
             )
-
-    def _tensor(self, values: Sequence[Any]) -> torch.Tensor:
-        return torch.tensor(values, device=self._device)

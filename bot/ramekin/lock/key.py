@@ -1,9 +1,8 @@
 """The key of a merge: equal keys mean bit-equal weights."""
 
-import hashlib
-import json
 from collections.abc import Mapping
 
+from ramekin.digests import json_digest
 from ramekin.lock.model import Lock, PinnedSource
 from ramekin.manifest.model import Manifest
 from ramekin.methods.base import SEMANTICS
@@ -21,8 +20,7 @@ def merge_key(manifest: Manifest, base: PinnedSource, experts: Mapping[str, Pinn
         "manifest": manifest.canonical(),
         "files": {role: {n: f.digest for n, f in sorted(s.files.items())} for role, s in pinned.items()},
     }
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+    return "sha256:" + json_digest(content)
 
 
 def sources_fit(lock: Lock, manifest: Manifest) -> bool:

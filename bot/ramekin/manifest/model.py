@@ -4,8 +4,6 @@
 describes them to editors. A description says what a key means, an example is what a hint tells people to write.
 """
 
-import hashlib
-import json
 import re
 from fractions import Fraction
 from pathlib import Path
@@ -14,6 +12,7 @@ from typing import Annotated, Final, Literal, LiteralString, Self
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from ramekin.digests import json_digest
 from ramekin.methods import AnyMethod
 
 REPO_PATTERN: Final = (
@@ -232,8 +231,7 @@ class CardTexts(_Part):
     @property
     def digest(self) -> str:
         """Digest of all texts, by which a change of them is known."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
-        return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+        return "sha256:" + json_digest(self.model_dump(mode="json"))
 
 
 class Manifest(_Part):

@@ -1,12 +1,11 @@
 """The plan as data: what a run would do, computed before it is done, and a hash by which to know it again."""
 
-import hashlib
-import json
 from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, computed_field
 
 from ramekin.checkpoint.findings import Finding
+from ramekin.digests import json_digest
 from ramekin.plan.cost import PlannedCost
 from ramekin.plan.disk import Mode
 from ramekin.plan.layout import Layout
@@ -194,8 +193,7 @@ class Plan(_Part):
             {key: value for key, value in source.items() if key not in _NOT_HASHED_OF_SOURCES}
             for source in facts["sources"]
         ]
-        text = json.dumps(facts, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-        return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+        return "sha256:" + json_digest(facts)
 
     @property
     def mode(self) -> Mode:

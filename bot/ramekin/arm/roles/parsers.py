@@ -50,6 +50,7 @@ _SHOP: Final = re.compile(r"[Aa]ction: *\n* *((?:search|click)\[.+?])")
 _OPERATION: Final = re.compile(r"Action:[ \t]*(Operation|Answer)\b")
 _SQL: Final = re.compile(r"```sql\n(.*?)\n```", re.DOTALL)
 _FINAL: Final = re.compile(r"Final Answer:[^\n]*")
+_BRACKET: Final = re.compile(r"[{\[]")
 _HOUSEHOLD: Final = re.compile(r"ACTION:[ \t]*\S[^\n]*")
 
 
@@ -235,7 +236,7 @@ def json_values(which: str) -> Parser:
 
 def _values(turn: str) -> Iterator[Span]:
     at = 0
-    while start := re.compile(r"[{\[]").search(turn, at):
+    while start := _BRACKET.search(turn, at):
         decoded = decode(turn, start.start())
         at = decoded[1] if decoded else start.end()
         if decoded:

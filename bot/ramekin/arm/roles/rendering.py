@@ -5,7 +5,7 @@ their own way. Only what the assistant says is parsed: system prompts and users 
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,7 +17,12 @@ DATE: Final = "26 Jul 2024"
 """What templates that write today's date get: otherwise the tokens would change every day."""
 
 _FIRST, _REPLY, _SECOND, _ANSWER = "zebrawood", "quincequartz", "plumbagodune", "velvetknot"
-_PROBE: Final = (("user", _FIRST), ("assistant", _REPLY), ("user", _SECOND), ("assistant", _ANSWER))
+_PROBE: Final[Sequence[Message]] = (
+    {"role": "user", "content": _FIRST},
+    {"role": "assistant", "content": _REPLY},
+    {"role": "user", "content": _SECOND},
+    {"role": "assistant", "content": _ANSWER},
+)
 _THOUGHTS: Final = re.compile(r"<think>.*?</think>", re.DOTALL)
 _MARKED: Final = re.compile(r"\{%-?\s*generation\s*-?%\}")
 
@@ -81,8 +86,8 @@ class Renderer:
         self.template = found
         self._tokenizer = tokenizer
         self._settings = {"date_string": DATE} | dict(settings or {})
-        self._marked = markers is None and bool(_MARKED.search(found)) and self._marks_well()
-        self._markers = markers or (None if self._marked else self._probed())
+        # None where the template marks itself what the assistant says.
+        self._markers = markers or (None if self._marks_well() else self._probed())
 
     def render(self, trajectory: Trajectory) -> Rendered:
         """Render a trajectory and find the assistant in it.
@@ -91,10 +96,13 @@ class Renderer:
             DroppedError: The template refuses it, or what is found is not what was said.
         """
         try:
-            text, marked = self._apply(trajectory.messages, trajectory.tools, trajectory.settings)
+            text, spans = self._apply(
+                trajectory.messages, trajectory.tools, trajectory.settings, marked=self._markers is None
+            )
         except Exception as error:  # templates are programs, and raise what they like
             raise DroppedError(f"the template refuses it: {str(error).splitlines()[0][:200] or error!r}") from error
-        spans = marked if self._marked else list(self._scan(text))
+        if self._markers:
+            spans = list(_scan(text, self._markers))
         turns = trajectory.turns
         if len(spans) != len(turns):
             raise DroppedError(f"the assistant speaks {len(turns)} times, and {len(spans)} are found in the text")
@@ -105,36 +113,37 @@ class Renderer:
         return Rendered(text, dict(zip(turns, spans, strict=True)))
 
     def _apply(
-        self, messages: Any, tools: Any = None, settings: Mapping[str, Any] | None = None
+        self, messages: Any, tools: Any = None, settings: Mapping[str, Any] | None = None, *, marked: bool = False
     ) -> tuple[str, list[Span]]:
+        """The text, and what the template has marked in it if that is asked for."""
         from transformers.utils.chat_template_utils import render_jinja_template
 
         made: Any = render_jinja_template(
             conversations=[[dict(message) for message in messages]],
             tools=list(tools) if tools else None,
             chat_template=self.template,
-            return_assistant_tokens_mask=self._marked,
+            return_assistant_tokens_mask=marked,
             **self._tokenizer.special_tokens_map,
             **(self._settings | dict(settings or {})),
         )
         texts, ranges = made
-        return texts[0], [(start, end) for start, end in ranges[0]] if self._marked else []
+        return texts[0], [(start, end) for start, end in ranges[0]] if marked else []
 
     def _marks_well(self) -> bool:
         """Whether the template marks what the assistant says, and not also what stands around it."""
-        self._marked = True
+        if not _MARKED.search(self.template):
+            return False
         try:
-            text, spans = self._apply([{"role": role, "content": words} for role, words in _PROBE])
+            text, spans = self._apply(_PROBE, marked=True)
         except Exception:  # noqa: BLE001 - probing will tell
             return False
         return [_bare(text[start:end]) for start, end in spans] == [_REPLY, _ANSWER]
 
     def _probed(self) -> Markers:
         """Have a chat of known words rendered, and see what stands around the assistant's."""
-        messages = [{"role": role, "content": words} for role, words in _PROBE]
         try:
-            whole, _ = self._apply(messages)
-            alone, _ = self._apply(messages[:1])
+            whole, _ = self._apply(_PROBE)
+            alone, _ = self._apply(_PROBE[:1])
             _, after_first = _around(whole, _FIRST)
             between, after_reply = _around(after_first, _REPLY)
             before_second, rest = _around(after_reply, _SECOND)
@@ -156,17 +165,16 @@ class Renderer:
             "give `assistant_prefix` and `assistant_suffix` in the manifest, or trajectories as `text` with spans",
         )
 
-    def _scan(self, text: str) -> Iterator[Span]:
-        assert self._markers  # noqa: S101
-        prefix, suffix = self._markers.prefix, self._markers.suffix
-        at = text.find(prefix)
-        while at >= 0:
-            start = at + len(prefix)
-            end = text.find(suffix, start)
-            if end < 0:  # nothing ends the last turn
-                end = len(text)
-            yield start, end
-            at = text.find(prefix, end)
+
+def _scan(text: str, markers: Markers) -> Iterator[Span]:
+    """What stands between the markers; nothing need end the last turn."""
+    at = text.find(markers.prefix)
+    while at >= 0:
+        start = at + len(markers.prefix)
+        end = text.find(markers.suffix, start)
+        end = len(text) if end < 0 else end
+        yield start, end
+        at = text.find(markers.prefix, end)
 
 
 def _around(text: str, word: str) -> tuple[str, str]:

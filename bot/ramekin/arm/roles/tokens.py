@@ -48,10 +48,10 @@ def tokens_in(span: Span, offsets: Sequence[Span], policy: Policy = "overlap") -
     start, end = span
     found = []
     for number, (first, last) in enumerate(offsets):
-        shared = min(last, end) - max(first, start)
-        width = last - first
-        needed = {"overlap": 1, "within": width, "majority": width // 2 + 1}[policy]
-        if width > 0 and shared >= needed:
+        if first >= end or last <= start or first >= last:
+            continue
+        shared, width = min(last, end) - max(first, start), last - first
+        if policy == "overlap" or shared == width or (policy == "majority" and 2 * shared > width):
             found.append(number)
     return found
 

@@ -9,7 +9,6 @@ One trajectory per line of JSON, or a file that is one JSON array of them:
     {"text", "spans": [[start, end]]}                                             rendered already, the role marked
 """
 
-import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ramekin.arm.roles.parsers import Span
+from ramekin.digests import json_digest
 from ramekin.errors import DamagedError, Problem
 
 Message = Mapping[str, Any]
@@ -87,7 +87,7 @@ def read_trajectories(path: Path) -> tuple[Trajectory, ...]:
     names: set[str] = set()
     for line, entry in _entries(text):
         try:
-            trajectory = _trajectory(_parsed(entry) if isinstance(entry, str) else entry, len(found) + 1)
+            trajectory = _trajectory(_json(entry, "is not JSON") if isinstance(entry, str) else entry, len(found) + 1)
             _see_that_new(trajectory.name, names)
         except _BadEntryError as error:
             problems.append(Problem(f"the trajectory {error}", _HINT, path, line))
@@ -100,11 +100,11 @@ def read_trajectories(path: Path) -> tuple[Trajectory, ...]:
     return tuple(found)
 
 
-def _parsed(line: str) -> object:
+def _json(text: str, otherwise: str) -> Any:
     try:
-        return json.loads(line)
+        return json.loads(text)
     except (json.JSONDecodeError, RecursionError) as error:
-        raise _BadEntryError(f"is not JSON: {error}") from error
+        raise _BadEntryError(f"{otherwise}: {error}") from error
 
 
 def _see_that_new(name: str, names: set[str]) -> None:
@@ -132,7 +132,9 @@ def _trajectory(entry: object, number: int) -> Trajectory:
     if not isinstance(entry, dict):
         raise _BadEntryError("is not an object")
     entry = {key: value for key, value in entry.items() if value is not None}  # tables write null for what is not there
-    task = str(entry.get("task_id", entry.get("id", _digest(entry))))
+    named = next((entry[key] for key in ("task_id", "id") if key in entry), None)
+    # A run that does not say which task it is of is of the same one only if all of it is the same.
+    task = json_digest(entry)[:16] if named is None else str(named)
     name = str(entry.get("id", f"{task}#{number}"))
     if "text" in entry:
         return Trajectory(name, task, text=_string(entry["text"], "text"), spans=_spans(entry))
@@ -153,17 +155,9 @@ def _trajectory(entry: object, number: int) -> Trajectory:
     return Trajectory(name, task, messages, frozenset(demonstrations), tools, settings)
 
 
-def _digest(entry: Mapping[str, Any]) -> str:
-    """Names the task of a run that does not say which it is: it is the same only if all of it is."""
-    return hashlib.sha256(json.dumps(entry, sort_keys=True).encode()).hexdigest()[:16]
-
-
 def _tools(value: object) -> tuple[Mapping[str, Any], ...] | None:
     """Schemas of tools; LLaMA-Factory has them as JSON in a string, which may be empty."""
-    try:
-        found = json.loads(value or "[]") if isinstance(value, str) else value
-    except json.JSONDecodeError as error:
-        raise _BadEntryError("has `tools` that are not JSON") from error
+    found = _json(value or "[]", "has `tools` that are not JSON") if isinstance(value, str) else value
     if found is not None and not isinstance(found, list):
         raise _BadEntryError("has `tools` that are not a list")
     return tuple(found) if found else None
@@ -219,10 +213,7 @@ def _call(call: object) -> dict[str, Any]:
         raise _BadEntryError("has a call of a function without a name")
     arguments = function.get("arguments") or {}
     if isinstance(arguments, str):
-        try:
-            arguments = json.loads(arguments)
-        except json.JSONDecodeError as error:
-            raise _BadEntryError(f"calls `{function['name']}` with arguments that are not JSON") from error
+        arguments = _json(arguments, f"calls `{function['name']}` with arguments that are not JSON")
     if not isinstance(arguments, dict):
         raise _BadEntryError(f"calls `{function['name']}` with arguments that have no names")
     made = {"type": "function", "function": {"name": function["name"], "arguments": arguments}}
@@ -260,4 +251,4 @@ def shared_tasks(calibration: Iterable[Trajectory], dev: Iterable[Trajectory]) -
 
 def digest_of(ids: Iterable[int]) -> str:
     """Digest of a trajectory's token ids, the same for every model that may be compared."""
-    return hashlib.sha256(",".join(map(str, ids)).encode()).hexdigest()
+    return json_digest([*ids])
