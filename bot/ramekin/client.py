@@ -77,7 +77,7 @@ class HubClient:
         known = (self._token.reveal() if self._token else None, get_token())
         return tuple(dict.fromkeys(value for value in known if value))
 
-    def state(self, repo: str, revision: str | None = None) -> RepoState | None:
+    def state(self, repo: str, revision: str | None = None, *, dataset: bool = False) -> RepoState | None:
         """The repository at a revision, or None where it does not exist or may not be seen.
 
         Raises:
@@ -86,8 +86,10 @@ class HubClient:
         with reading(repo, revision):
             try:
                 # Not the whole record: it carries the card, and a hostile card breaks the client that parses it.
-                info = self.patiently(
-                    lambda: self.api.model_info(repo, revision=revision, expand=["sha", "private", "gated"])
+                info: Any = self.patiently(
+                    lambda: (self.api.dataset_info if dataset else self.api.model_info)(
+                        repo, revision=revision, expand=["sha", "private", "gated"]
+                    )
                 )
             except GatedRepoError:
                 raise
@@ -97,24 +99,27 @@ class HubClient:
             raise DamagedError(f"{repo}: the Hub names no commit for it", "try again later")
         return RepoState(info.id, info.sha, bool(info.private), bool(info.gated))
 
-    def entries(self, repo: str, commit: str) -> tuple[RepoEntry, ...]:
+    def entries(self, repo: str, commit: str, *, dataset: bool = False) -> tuple[RepoEntry, ...]:
         """All files of a commit."""
         with reading(repo, commit):
             # Of all that is read here, the client repeats this itself.
-            items = list(self.api.list_repo_tree(repo, revision=commit, recursive=True))
+            items = list(
+                self.api.list_repo_tree(repo, revision=commit, recursive=True, repo_type=_type(dataset=dataset))
+            )
         return tuple(
             RepoEntry(f.path, f.size, f.lfs.sha256 if f.lfs else None, None if f.lfs else f.blob_id)
             for f in items
             if isinstance(f, RepoFile)
         )
 
-    def read(self, repo: str, commit: str, file: str, start: int, stop: int) -> bytes:
+    def read(self, repo: str, commit: str, file: str, start: int, stop: int, *, dataset: bool = False) -> bytes:
         """Bytes `start` to `stop` of a file, fewer at its end; one range request."""
         if stop <= start:
             return b""
 
         def request() -> bytes:
-            with self._stream(repo, commit, file, {"Range": f"bytes={start}-{stop - 1}"}) as response:
+            span = {"Range": f"bytes={start}-{stop - 1}"}
+            with self._stream(repo, commit, file, span, dataset=dataset) as response:
                 if response.status_code == 416:
                     return b""
                 hf_raise_for_status(response)
@@ -124,10 +129,10 @@ class HubClient:
         with reading(f"{repo}/{file}", commit):
             return self.patiently(request)
 
-    def read_if_present(self, repo: str, commit: str, file: str, limit: int) -> bytes | None:
+    def read_if_present(self, repo: str, commit: str, file: str, limit: int, *, dataset: bool = False) -> bytes | None:
         """The first `limit` bytes of a file, or None where the commit has no such file."""
         try:
-            return self.read(repo, commit, file, 0, limit)
+            return self.read(repo, commit, file, 0, limit, dataset=dataset)
         except SourceError as error:
             if isinstance(error.__cause__, RemoteEntryNotFoundError):
                 return None
@@ -135,7 +140,7 @@ class HubClient:
 
     @contextmanager
     def download(
-        self, repo: str, commit: str, file: str, start: int, stop: int | None = None
+        self, repo: str, commit: str, file: str, start: int, stop: int | None = None, *, dataset: bool = False
     ) -> Iterator[tuple[int, Iterator[bytes]]]:
         """Stream a file from byte `start`; yields the offset the server really starts at, and the pieces.
 
@@ -145,6 +150,7 @@ class HubClient:
             file: The file's path.
             start: Where to start.
             stop: Where to stop, at the file's end if None. A server that does not know ranges does not.
+            dataset: Whether the repository is a dataset.
 
         Raises:
             NoAnswer: The connection broke, or the Hub is busy; the rest may come the next time.
@@ -152,7 +158,7 @@ class HubClient:
         """
         headers = {"Range": f"bytes={start}-{stop - 1 if stop else ''}"} if start or stop else {}
         try:
-            with self._stream(repo, commit, file, headers) as response:
+            with self._stream(repo, commit, file, headers, dataset=dataset) as response:
                 hf_raise_for_status(response)
                 # As it comes: what would be waited for to fill a piece is lost when the connection breaks.
                 yield (start if response.status_code == 206 else 0), response.iter_bytes()
@@ -166,10 +172,12 @@ class HubClient:
             raise no_answer(error) from error
 
     @contextmanager
-    def _stream(self, repo: str, commit: str, file: str, extra: dict[str, str]) -> Iterator[Any]:
+    def _stream(
+        self, repo: str, commit: str, file: str, extra: dict[str, str], *, dataset: bool = False
+    ) -> Iterator[Any]:
         if self._environment.offline:
             raise OfflineModeIsEnabled("HF_HUB_OFFLINE is set")
-        url = hf_hub_url(repo, file, revision=commit, endpoint=self.endpoint)
+        url = hf_hub_url(repo, file, repo_type=_type(dataset=dataset), revision=commit, endpoint=self.endpoint)
         headers = build_hf_headers(token=self._token.reveal() if self._token else None, library_name="ramekin")
         headers |= {"Accept-Encoding": "identity"} | extra
         with get_session().stream("GET", url, headers=headers, timeout=_TIMEOUT) as response:
@@ -213,6 +221,10 @@ class HubClient:
         with reading(repo):
             refs = self.patiently(lambda: self.api.list_repo_refs(repo))
         return {tag.name: tag.target_commit for tag in refs.tags}
+
+
+def _type(*, dataset: bool) -> str | None:
+    return "dataset" if dataset else None
 
 
 def _take(pieces: Iterator[bytes], skip: int, count: int) -> bytes:

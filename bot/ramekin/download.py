@@ -108,7 +108,11 @@ class Line:
         place, source = sink.start + sink.received, wanted.source
         whole = (sink.start, sink.stop) == (0, wanted.file.size)
         stop = None if whole else sink.stop
-        with self.client.download(source.source, source.commit, wanted.name, place, stop) as (start, pieces):
+        dataset = source.repo_type == "dataset"
+        with self.client.download(source.source, source.commit, wanted.name, place, stop, dataset=dataset) as (
+            start,
+            pieces,
+        ):
             if start != place and whole:
                 sink.restart()
                 return

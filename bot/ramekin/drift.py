@@ -77,8 +77,9 @@ def look_for_drift(bench: Workbench, manifest: Path) -> Drift:
     lock = read_lock(path)
     if lock is None or not sources_fit(lock, loaded.manifest):
         raise stale_lock(path, lock)
-    now = make_lock(loaded.manifest, bench.sources(loaded.directory)).sources
-    return Drift(manifest, tuple(SourceDrift(role, pinned, now[role]) for role, pinned in lock.sources.items()))
+    fresh = make_lock(loaded.manifest, bench.sources(loaded.directory))
+    now, before = fresh.sources | fresh.data, lock.sources | lock.data
+    return Drift(manifest, tuple(SourceDrift(role, pinned, now[role]) for role, pinned in before.items()))
 
 
 def show_drift(drift: Drift) -> str:

@@ -19,7 +19,7 @@ from ramekin.errors import DamagedError, RamekinError, ResourceError, SourceErro
 from ramekin.lock.model import Lock, PinnedFile, PinnedSource
 from ramekin.manifest.model import Manifest
 from ramekin.progress import Progress
-from ramekin.sources import LocalSource, Sources
+from ramekin.sources import LocalData, LocalSource, Sources
 from ramekin.store import BlobStore
 from ramekin.text import printable
 from ramekin.threads import at_once
@@ -90,6 +90,36 @@ def fetch_sources(
     return Fetched(files=found, downloaded=downloaded)
 
 
+def fetch_data(
+    lock: Lock, manifest: Manifest, sources: Sources, store: BlobStore, connect: "Callable[[], HubClient]"
+) -> dict[str, Path]:
+    """Bring every pinned file of recorded runs to this machine.
+
+    Returns:
+        Local path by role, as `Lock.data` has them.
+
+    Raises:
+        SourceError: A file cannot be had.
+        DamagedError: A file is not what the lock says.
+        ResourceError: The disk is full.
+    """
+    found: dict[str, Path] = {}
+    missing: dict[str, Wanted] = {}
+    for role, source in lock.data.items():
+        opened = sources.open_data(manifest.data[role])
+        ((name, file),) = source.files.items()
+        path: Path | None
+        if isinstance(opened, LocalData):
+            path = _checked(opened.path, source.source, file, store)
+        else:
+            path = store.find(source, name, file)
+        if path is None:
+            missing.setdefault(file.digest, Wanted(role, source, name, file))
+        found[role] = path or store.path(file)
+    _download_all([*missing.values()], store, connect, sources.progress)
+    return found
+
+
 def _download_all(files: list[Wanted], store: BlobStore, connect: "Callable[[], HubClient]", progress: Progress) -> int:
     """Download several files at once; returns how many bytes they have."""
     if not files:
@@ -113,17 +143,23 @@ def _check_local(opened: LocalSource, source: PinnedSource, store: BlobStore, pr
     found = {name: opened.directory / name for name in source.files}
     with progress.bar(f"checking {printable(source.source)}", sum(f.size for f in source.files.values())):
         for name, path in found.items():
-            if not path.is_file():
-                raise SourceError(
-                    f"{printable(source.source)}/{printable(name)}: the file that the lock pins is gone",
-                    "restore it, or pin again with `ramekin lock --upgrade`",
-                )
-            if not store.holds(path, source.files[name]):
-                raise DamagedError(
-                    f"{printable(source.source)}/{printable(name)}: the file is not the one that the lock pins",
-                    "restore it, or pin again with `ramekin lock --upgrade`",
-                )
+            _checked(path, f"{source.source}/{name}", source.files[name], store)
     return found
+
+
+def _checked(path: Path, called: str, file: PinnedFile, store: BlobStore) -> Path:
+    """A local file that must be what the lock pins."""
+    where = printable(called)
+    if not path.is_file():
+        raise SourceError(
+            f"{where}: the file that the lock pins is gone", "restore it, or pin again with `ramekin lock --upgrade`"
+        )
+    if not store.holds(path, file):
+        raise DamagedError(
+            f"{where}: the file is not the one that the lock pins",
+            "restore it, or pin again with `ramekin lock --upgrade`",
+        )
+    return path
 
 
 class _FileSink:

@@ -64,7 +64,7 @@ class BlobStore:
         """Bytes still to be downloaded, by digest of the file."""
         return {
             file.digest: file.size
-            for source in lock.sources.values()
+            for source in (lock.sources | lock.data).values()
             if source.kind == "hub"
             for name, file in source.files.items()
             if self._glimpse(source, name, file) is None
@@ -79,7 +79,9 @@ class BlobStore:
         """The file in the Hub client's own cache."""
         from huggingface_hub import try_to_load_from_cache
 
-        cached = try_to_load_from_cache(source.source, name, cache_dir=self._cache, revision=source.commit)
+        cached = try_to_load_from_cache(
+            source.source, name, cache_dir=self._cache, revision=source.commit, repo_type=source.repo_type
+        )
         return Path(cached) if isinstance(cached, str) else None
 
     def _glimpse(self, source: PinnedSource, name: str, file: PinnedFile) -> Path | None:

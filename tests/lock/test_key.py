@@ -74,7 +74,9 @@ def test_every_parameter_is_part_of_the_key(method: type[Method]) -> None:
     written = {"name": method.title()} | ({"expert": "a"} if "expert" in method.fields() else {})
     made, experts = manifest(method=written), lock(manifest()).experts
     key = merge_key(made, lock(manifest()).base, experts)
-    others = {"expert": "b", "filter_wise": True, "seed": 3, "weight": {"a": 0.25, "b": 0.5}}
+    others = {"expert": "b", "filter_wise": True, "seed": 3, "weight": {"a": 0.25, "b": 0.5}, "pool": ["ram", "ties"]}
+    others |= {"select": "scores", "repair": "all", "protect": False, "collisions": "skip", "trace_dtype": "float32"}
+    others |= {"budget": 3}
     for name in method.fields():
         other = manifest(method=written | {name: others.get(name, 0.125)})
         assert merge_key(other, lock(manifest()).base, experts) != key, name

@@ -3,15 +3,18 @@
 import random
 from pathlib import Path
 
+import jsonschema
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_manifest_reading import COMPLETE
 from test_manifest_wrong import assert_showable
-from wrong_manifests import WRONG, whole
+from wrong_manifests import WRONG, arm, tau, whole
 
 from ramekin.errors import ManifestError
+from ramekin.manifest.document import read_document
 from ramekin.manifest.reading import LoadedManifest, read_manifest
+from ramekin.manifest.schema import manifest_schema
 from ramekin.methods import method_names
 
 _SETTINGS = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -34,6 +37,25 @@ _TOKENS = st.sampled_from(
             "tool",
             "by name",
             "for all",
+            "arm",
+            "pool",
+            "select",
+            "repair",
+            "word",
+            "list",
+        ),
+        *("benchmarks", "role", "calibration", "dev", "scores", "regex", "json", "template_kwargs", "tool-call"),
+        *(
+            "hf://datasets/org/name@main/x.jsonl",
+            "hf://",
+            "@",
+            "%2F",
+            "..",
+            "(?P<span>",
+            "(?",
+            "[[",
+            "*+",
+            "{9999999999}",
         ),
         *("1", "0x", "1e999", ".nan", "-.inf", "9" * 50, "true", "null", "yes", "org/name", "./x", "org/name@"),
     ]
@@ -41,7 +63,22 @@ _TOKENS = st.sampled_from(
 
 
 _WEIGHTED = whole(method="method:\n  name: dare-ties\n  seed: 7\n  weight:\n    coder: 1\n    tool: 2\n  lambda: 2\n")
-_EDITS = st.tuples(st.integers(0, len(COMPLETE)), st.integers(0, 12), _TOKENS | st.text(max_size=3))
+_CHOSEN = arm(
+    "pool: [average, {name: ties, weight: {coder: 1, tool: 2}}, {name: ram-unique, expert: tool}]\n"
+    "  select: [aos, scores]\n  repair: [tau]\n",
+    tau(
+        role="{regex: '<a>(?P<span>.*?)</a>', json: null}",
+        dev="hf://datasets/org/name@refs%2Fpr%2F1/x.jsonl",
+        scores="{tool: 0.9, average: 0.4}",
+        evaluate="exact",
+        template_kwargs="{thinking: false}",
+        assistant_prefix="'A: '",
+        assistant_suffix="'B'",
+    ),
+)
+_EDITS = st.tuples(
+    st.integers(0, max(map(len, (COMPLETE, _CHOSEN)))), st.integers(0, 12), _TOKENS | st.text(max_size=3)
+)
 
 
 @pytest.fixture
@@ -85,7 +122,7 @@ def test_random_tokens(outcome, tokens: list[str]) -> None:
 
 
 @_SETTINGS
-@given(text=st.sampled_from([COMPLETE, _WEIGHTED]), edits=st.lists(_EDITS, max_size=4))
+@given(text=st.sampled_from([COMPLETE, _WEIGHTED, _CHOSEN]), edits=st.lists(_EDITS, max_size=4))
 def test_mutated_manifests(outcome, text: str, edits: list[tuple[int, int, str]]) -> None:
     for start, length, new in edits:
         text = text[:start] + new + text[start + length :]
@@ -96,7 +133,7 @@ _SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max
 _INNER = ["repo", "path", "name", "epsilon", "alpha", "private", "shard_size", "dtype", "language"]
 _WEIGHING = ["weight", "lambda", "density", "drop_rate", "seed", "filter_wise", "expert", "scale"]
 _KEYS = st.sampled_from(_INNER) | st.text(max_size=5)
-_TOP = st.sampled_from(["version", "base", "experts", "method", "output", "card"])
+_TOP = st.sampled_from(["version", "base", "experts", "method", "output", "card", "benchmarks"])
 _VALUES = st.recursive(
     _SCALARS, lambda below: st.lists(below, max_size=3) | st.dictionaries(_KEYS, below, max_size=3), max_leaves=6
 )
@@ -121,6 +158,55 @@ def test_any_parameter_of_any_method(outcome, name: str, parameters: dict[str, o
     if isinstance(made, LoadedManifest):
         assert made.manifest.method.misnamed(("coder", "tool")) == ()
         assert made.manifest.method.name == name
+
+
+_SCHEMA = jsonschema.Draft202012Validator(manifest_schema())
+_CHOOSING = ["pool", "select", "repair", "top_k", "protect", "collisions", "trace_dtype"]
+_BENCHMARK = ["expert", "role", "calibration", "dev", "scores", "evaluate", "template_kwargs", "assistant_prefix"]
+_WORDS = st.sampled_from(
+    ["ties", "average", "arm", "tau", "aos", "scores", "all", "tool", "webshop", "hf://datasets/a/b"]
+)
+_PARTS_OF_A_ROLE = st.dictionaries(st.sampled_from(["name", "regex", "json"]), _WORDS | _SCALARS, max_size=2)
+_ANYTHING = (
+    _WORDS
+    | _PARTS_OF_A_ROLE
+    | _VALUES
+    | st.lists(
+        _WORDS | st.dictionaries(st.sampled_from(["name", *_WEIGHING]), _WORDS | _VALUES, max_size=3), max_size=4
+    )
+    | st.dictionaries(_WORDS | st.text(max_size=5), _SCALARS, max_size=3)
+)
+
+
+@_SETTINGS
+@given(
+    name=st.sampled_from(["arm", "best-of"]),
+    parameters=st.dictionaries(st.sampled_from(_CHOOSING), _ANYTHING, max_size=3),
+    benchmark=st.dictionaries(st.sampled_from(_BENCHMARK) | st.text(max_size=5), _ANYTHING, max_size=3),
+    called=st.just("tau") | st.text(max_size=70),
+)
+def test_any_choice_among_candidates(
+    outcome, name: str, parameters: dict[str, object], benchmark: dict[str, object], called: str
+) -> None:
+    right = {"expert": "tool", "role": "tool-call", "calibration": "./tau.jsonl"}
+    method = f"method: {_yaml({'name': name} | parameters)}\n"
+    benchmarks = f"benchmarks: {_yaml({called: right | benchmark})}\n"
+    made = outcome(whole(method=method, benchmarks=benchmarks).encode("utf-8", "surrogatepass"))
+    if isinstance(made, LoadedManifest):
+        manifest = made.manifest
+        assert set(manifest.method.parameters()["pool"]) == set(manifest.method.candidates)
+        assert [*manifest.data] == [f"data:{called}:{use}" for use in manifest.benchmarks[called].data]
+        assert all(each.role.parser("Action: x") is not None for each in manifest.benchmarks.values())
+        if not any(text != text.strip() for text in _texts([*parameters.values(), *benchmark.values()])):
+            assert [*_SCHEMA.iter_errors(read_document(made.text).data)] == []
+
+
+def _texts(value: object) -> list[str]:
+    if isinstance(value, dict):
+        return [each for item in value.values() for each in _texts(item)]
+    if isinstance(value, list):
+        return [each for item in value for each in _texts(item)]
+    return [value] if isinstance(value, str) else []
 
 
 @pytest.mark.parametrize("seed", range(4))

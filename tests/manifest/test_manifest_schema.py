@@ -9,8 +9,10 @@ from typing import Any
 import jsonschema
 import pytest
 from test_manifest_reading import COMPLETE
-from wrong_manifests import KEYS, VALUES, Wrong, least, whole
+from wrong_manifests import BENCHMARKS, CHOICES, KEYS, PARTS, VALUES, Wrong, arm, least, tau, whole
 
+from ramekin.arm.roles.parsers import PARSERS
+from ramekin.manifest.benchmarks import Benchmark, Role
 from ramekin.manifest.document import read_document
 from ramekin.manifest.model import CardTexts, Manifest, Output, Source
 from ramekin.manifest.nodes import DocumentError
@@ -28,6 +30,11 @@ _BEYOND_SCHEMA = {
     *("infinite-weight", "missing-weight", "weight-of-none", "weight-of-the-base", "weight-of-a-strange-name"),
     *("weight-of-no-character", "unique-of-none", "stock-of-one"),
     *("nan", "infinite", "too-large", "endless", "expert-name-line"),
+    *("arm-of-one", "benchmark-name-line", "donor", "donor-of-a-base"),
+    *("regex", "regex-escape", "regex-overflow", "variable-without-end", "score-nan"),
+    *("score-of-none", "score-of-both", "scores-of-hundreds", "scores-without-scores", "scores-without-any"),
+    *("repair-of-none", "repair-of-none-in-lines", "pool-twice", "pool-twice-with-a-default"),
+    *("pool-weight-of-none", "pool-missing-weight", "pool-unique-of-none"),
 }
 
 
@@ -63,6 +70,36 @@ def test_the_committed_copy_is_current() -> None:
         whole(method="method: {name: dare, weight: null, seed: 9223372036854775807, drop_rate: 0}\n"),
         whole(method="method: {name: dare, weight: {tool: 1, coder: -1}}\n"),
         whole(method="method: {name: model-stock, filter_wise: true}\n"),
+        whole(card="card: {samples: true}\n"),
+        whole(card="card: {samples: null}\n"),
+        whole() + BENCHMARKS,
+        whole() + "benchmarks: {}\n",
+        arm("pool: [ties, {name: ties, density: 0.3}, {name: ram-unique, expert: tool}, dare-ties]"),
+        arm("pool: [{name: ties, weight: {coder: 1, tool: 2}, lambda: 0.5}]"),
+        arm("pool: [" + ", ".join(f"{{name: ties, density: 0.{n}}}" for n in range(101, 165)) + "]"),
+        arm("select: likelihood"),
+        arm("select: [likelihood]"),
+        arm("select: [scores, aos, likelihood]", tau(evaluate="exact")),
+        arm("select: scores", tau(scores="{}", evaluate="json", max_new_tokens="1")),
+        *(arm(f"repair: {repair}") for repair in ("auto", "all", "none", "[tau]")),
+        arm("top_k: 1"),
+        arm("protect: false"),
+        *(arm(f"collisions: {who}") for who in ("first", "last", "skip")),
+        *(arm(f"trace_dtype: {dtype}") for dtype in ("base", "bfloat16", "float16", "float32")),
+        *(arm(benchmarks=tau(role=role)) for role in PARSERS),
+        *(arm(benchmarks=tau(role=f"{{name: {role}}}")) for role in PARSERS),
+        *(arm(benchmarks=tau(role=f"{{json: {which}, name: null}}")) for which in ("first", "last", "all")),
+        arm(benchmarks=tau(role=r"{regex: ' <a>(?P<span>.*?)</a>\n', json: null, name: null}")),
+        arm(benchmarks=tau(calibration="hf://datasets/org/name/x.jsonl")),
+        arm(benchmarks=tau(calibration="hf://datasets/org/name@v1.0/a/b--c..d.jsonl")),
+        arm(benchmarks=tau(calibration="hf://datasets/org/name/b--c..d@e.jsonl", dev="x")),
+        arm(benchmarks=tau(calibration="hf://datasets/org/name@refs%2Fpr%2F1/ü ä.jsonl", dev="../x/..y.jsonl")),
+        arm(benchmarks=tau(dev="null", scores="{tool: -1, average: 0}", evaluate="null", chat_template="null")),
+        arm(benchmarks=tau(chat_template="./template.jinja", template_kwargs="{a: {b: [1, null, x]}}")),
+        arm(benchmarks=tau(assistant_prefix='" "', assistant_suffix='"\\n"')),
+        arm(benchmarks=tau(assistant_prefix="null", assistant_suffix="null")),
+        arm(benchmarks=tau(assistant_prefix="null")),
+        arm(benchmarks=tau(turns="last", demonstrations="1", tokens="within", max_tokens="100", weight="task")),
     ],
 )
 def test_valid(validator: jsonschema.Draft202012Validator, text: str) -> None:
@@ -71,7 +108,7 @@ def test_valid(validator: jsonschema.Draft202012Validator, text: str) -> None:
     assert [*validator.iter_errors(data)] == []
 
 
-@pytest.mark.parametrize("wrong", [*KEYS, *VALUES], ids=lambda wrong: wrong.name)
+@pytest.mark.parametrize("wrong", [*KEYS, *VALUES, *CHOICES], ids=lambda wrong: wrong.name)
 def test_invalid(validator: jsonschema.Draft202012Validator, wrong: Wrong) -> None:
     try:
         document = read_document(wrong.content.decode())
@@ -82,17 +119,32 @@ def test_invalid(validator: jsonschema.Draft202012Validator, wrong: Wrong) -> No
     assert not validator.is_valid(document.data)
 
 
+_CONDITIONS = ("if", "then", "oneOf")
+
+
 def _properties(node: Any) -> list[tuple[str, dict[str, Any]]]:
+    """All keys with their descriptions; conditions, which only say what goes together, have none."""
     if isinstance(node, list):
         return [each for item in node for each in _properties(item)]
     if not isinstance(node, dict):
         return []
-    return [*node.get("properties", {}).items(), *(each for value in node.values() for each in _properties(value))]
+    below = (value for key, value in node.items() if key not in _CONDITIONS)
+    return [*node.get("properties", {}).items(), *(each for value in below for each in _properties(value))]
+
+
+_PARTS = (Manifest, Source, Output, CardTexts, Benchmark, Role)
+_HEADINGS = {
+    Source: "### Sources",
+    Output: "### Output",
+    CardTexts: "### Card",
+    Benchmark: "### Benchmarks",
+    Role: "### Roles",
+}
 
 
 def test_every_key_says_what_it_is_for() -> None:
     found = _properties(manifest_schema())
-    names = {name for part in (Manifest, Source, Output, CardTexts, *METHODS) for name in keys_of(part)}
+    names = {name for part in (*_PARTS, *METHODS) for name in keys_of(part)}
     assert {name for name, _ in found} >= names
     assert all(form.get("description") for name, form in found if name != "name")
 
@@ -104,10 +156,10 @@ def test_examples_in_the_schema_are_valid(validator: jsonschema.Draft202012Valid
             assert inner.is_valid(example), (name, example)
 
 
-@pytest.mark.parametrize("part", [Source, Output, CardTexts, *METHODS], ids=lambda part: part.__name__)
+@pytest.mark.parametrize("part", [*_HEADINGS, *METHODS], ids=lambda part: part.__name__)
 def test_the_reference_has_every_key_with_its_default(part: type) -> None:
     text = (DOCS / "manifest.md").read_text("utf-8")
-    heading = {Source: "### Sources", Output: "### Output", CardTexts: "### Card"}.get(part, "### Methods")
+    heading = _HEADINGS.get(part, "### Methods")
     section = text.partition(heading)[2].partition("\n### ")[0]
     if heading == "### Methods":
         assert f"\n`{part.title()}`: " in section, f"docs/manifest.md lacks the method {part.title()}"
@@ -115,7 +167,8 @@ def test_the_reference_has_every_key_with_its_default(part: type) -> None:
     for name, info in keys_of(part).items():
         (row,) = [line for line in section.splitlines() if line.startswith(f"| `{name}` |")]
         default = row.split("|")[3].strip()
-        assert default == ("required" if name == "name" or info.is_required() else f"`{json.dumps(info.default)}`")
+        required = info.is_required() or (name == "name" and part is not Role)
+        assert default == ("required" if required else f"`{json.dumps(info.default)}`")
 
 
 def test_the_reference_has_every_key_of_the_top() -> None:
@@ -138,3 +191,19 @@ def test_editors_check_the_schema_as_we_do(tmp_path: Path) -> None:
     schema = str(DOCS / "manifest.schema.json")
     assert run([command, "--schemafile", schema, str(tmp_path / "right.yaml")], check=False).returncode == 0
     assert run([command, "--schemafile", schema, str(tmp_path / "wrong.yaml")], check=False).returncode == 1
+
+
+def test_the_reference_has_every_role() -> None:
+    section = (DOCS / "manifest.md").read_text("utf-8").partition("### Roles")[2].partition("\n### ")[0]
+    assert all(f"| `{role}` |" in section for role in PARSERS)
+
+
+def test_the_example_of_benchmarks_in_the_reference_is_valid(validator: jsonschema.Draft202012Validator) -> None:
+    section = (DOCS / "manifest.md").read_text("utf-8").partition("### Benchmarks")[2].partition("\n### ")[0]
+    example = section.partition("```yaml\n")[2].partition("```")[0]
+    parts = {name: text for name, text in PARTS.items() if name not in {"method", "benchmarks"}}
+    data = read_document("".join(parts.values()) + example).data
+    made = Manifest.model_validate(data, strict=True)
+    assert made.method.uses_benchmarks
+    assert [*made.benchmarks]
+    assert [*validator.iter_errors(data)] == []

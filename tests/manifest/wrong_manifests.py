@@ -16,7 +16,11 @@ PARTS = {
     "method": "method:\n  name: ram+\n",
     "output": "output:\n  repo: me/merged\n",
     "card": "",
+    "benchmarks": "",
 }
+
+
+BENCHMARKS = "benchmarks:\n  tau:\n    expert: tool\n    role: tool-call\n    calibration: ./tau.jsonl\n"
 
 
 @dataclass(frozen=True)
@@ -45,10 +49,24 @@ def whole(**parts: str) -> str:
     return "".join({**PARTS, **parts}.values())
 
 
+def tau(**keys: str | None) -> str:
+    """A benchmark that is right, but for the keys given; None leaves one out."""
+    written = {"expert": "tool", "role": "tool-call", "calibration": "./tau.jsonl"} | keys
+    return "benchmarks:\n  tau:\n" + "".join(
+        f"    {key}: {text}\n" for key, text in written.items() if text is not None
+    )
+
+
+def arm(parameter: str = "", benchmarks: str = BENCHMARKS, **parts: str) -> str:
+    """A manifest for ARM that is right, but for a parameter."""
+    return whole(method=f"method:\n  name: arm\n{parameter and f'  {parameter}{chr(10)}'}", **parts) + benchmarks
+
+
 def least(method: type[Method]) -> str:
     """A method with nothing but what it cannot be without."""
     needed = {key: info.examples[0] for key, info in method.fields().items() if info.is_required()}
-    return f"method: {json.dumps({'name': method.title()} | needed)}\n"
+    benchmarks = BENCHMARKS if method.uses_benchmarks else ""
+    return f"method: {json.dumps({'name': method.title()} | needed)}\n{benchmarks}"
 
 
 def _wrong(name: str, text: str | bytes, what: str, hint: str, line: int | None = None, *, only: bool = True) -> Wrong:
@@ -183,8 +201,8 @@ KEYS = [
     ),
     _wrong(
         "far-parameter",
-        whole(method="method:\n  name: ram\n  sharpness: 1  #!\n"),
-        "`method.sharpness` is not a parameter of `ram`",
+        whole(method="method:\n  name: ram\n  temperature: 1  #!\n"),
+        "`method.temperature` is not a parameter of `ram`",
         "the keys here are `name`, `epsilon`",
     ),
     _wrong(
@@ -222,9 +240,6 @@ KEYS = [
         whole(method="method:\n  name: ties\n  weight:\n    coder: 1\n    tool: 1\n    coder: 2  #!\n"),
         "`method.weight.coder` is written twice",
         "keep one",
-    ),
-    _wrong(
-        "benchmarks", whole() + "benchmarks: {}  #!\n", "`benchmarks` is not available in this version", "remove it"
     ),
     _wrong(
         "escaped-key",
@@ -796,4 +811,611 @@ VALUES = [
     ),
 ]
 
-WRONG = [*FILES, *KEYS, *VALUES]
+_ARMS = ", ".join(f"`{name}`" for name in ("coder", "tool", "average", "task-arithmetic", "ties", "dare", "dare-ties"))
+
+CHOICES = [
+    _wrong(
+        "arm-alone",
+        whole(method="method:\n  name: arm  #!\n"),
+        "`method.name: arm` needs `benchmarks`, and there are none",
+        "write what the merge is to be good at",
+    ),
+    _wrong(
+        "arm-of-nothing",
+        whole(method="method:\n  name: best-of  #!\n") + "benchmarks: {}\n",
+        "`method.name: best-of` needs `benchmarks`",
+        "docs/arm.md",
+    ),
+    _wrong(
+        "arm-of-one",
+        arm(experts="experts:\n  tool: org/tool\n").replace("arm\n", "arm  #!\n"),
+        "`method.name: arm` needs at least 2 experts",
+        "another expert",
+    ),
+    _wrong(
+        "benchmarks-null",
+        whole() + "benchmarks:  #!\n",
+        "`benchmarks` is empty where a mapping is wanted",
+        "write a name below it, and `expert`, `role` and `calibration` below that",
+    ),
+    _wrong(
+        "benchmarks-list",
+        arm(benchmarks="benchmarks: [tau]  #!\n"),
+        "`benchmarks` is a list where a mapping is wanted",
+        "write a name below it",
+    ),
+    _wrong(
+        "benchmark-text",
+        arm(benchmarks="benchmarks:\n  tau: tool  #!\n"),
+        "`benchmarks.tau` is the text `tool` where a mapping is wanted",
+        "`expert`, `role` and `calibration` below it",
+    ),
+    _wrong(
+        "benchmark-null",
+        arm("repair: [tau]", "benchmarks:\n  tau:  #!\n"),
+        "`benchmarks.tau` is empty where a mapping is wanted",
+        "below it",
+    ),
+    _wrong(
+        "benchmark-name",
+        whole() + BENCHMARKS.replace("tau:\n", "Tau Bench!:  #!\n"),
+        "the benchmark name `Tau Bench!` is not possible",
+        "such as `tau-bench`",
+    ),
+    _wrong(
+        "benchmark-name-escape",
+        whole() + tau(expert="tol").replace("tau:\n", '"\\e[2J":  #!\n'),
+        r"the benchmark name `\x1b[2J` is not possible",
+        "start with a letter or digit, such as `2j`",
+        only=False,
+    ),
+    _wrong(
+        "expert-of-a-strange-benchmark",
+        whole() + tau(expert="tol  #!").replace("tau:\n", '"\\e[2J\\u202e":\n'),
+        r"`benchmarks.\x1b[2J\u202e.expert: tol` is none of the experts",
+        "did you mean `tool`?",
+        only=False,
+    ),
+    _wrong(
+        "benchmark-name-line",
+        whole() + BENCHMARKS.replace("tau:\n", '"tau\\n":  #!\n'),
+        r"the benchmark name `tau\n` is not possible",
+        "such as `tau`",
+    ),
+    _wrong(
+        "benchmark-name-long",
+        whole() + BENCHMARKS.replace("tau:\n", f"{'x' * 65}:  #!\n"),
+        "is too long",
+        "write at most 64 characters",
+    ),
+    _wrong(
+        "expert-name-long-mapping",
+        whole(experts=f"experts:\n  {'x' * 65}: {{repo: org/tool}}  #!\n"),
+        "the expert name `xxx",
+        "write at most 64 characters",
+    ),
+    _wrong(
+        "benchmark-name-empty",
+        whole() + BENCHMARKS.replace("tau:\n", '"":  #!\n'),
+        "the benchmark name `` is not possible",
+        "lower-case",
+    ),
+    _wrong(
+        "many-benchmarks",
+        whole()
+        + "benchmarks:  #!\n"
+        + "".join(f"  b{i}: {{expert: tool, role: none, calibration: x}}\n" for i in range(65)),
+        "`benchmarks` has more than 64 entries",
+        "at most 64",
+    ),
+    _wrong(
+        "benchmark-twice",
+        whole() + BENCHMARKS + "  tau: {}  #!\n",
+        "`benchmarks.tau` is written twice, first on line 11",
+        "keep one",
+    ),
+    _wrong(
+        "near-benchmark",
+        whole() + tau(calibraton="x  #!"),
+        "`benchmarks.tau.calibraton` is not a known key",
+        "did you mean `calibration`?",
+    ),
+    _wrong(
+        "far-benchmark",
+        whole() + tau(budget="1  #!"),
+        "`benchmarks.tau.budget` is not a known key",
+        "the keys here are `expert`, `role`, `calibration`, `dev`",
+    ),
+    *(
+        _wrong(
+            f"no-{key}",
+            whole() + tau(**{key: None}).replace("tau:\n", "tau:  #!\n"),
+            f"`benchmarks.tau.{key}` is missing",
+            example,
+        )
+        for key, example in {
+            "expert": "`expert: tool`",
+            "role": "`role: tool-call`",
+            "calibration": "`calibration: ./calibration/tau.jsonl`",
+        }.items()
+    ),
+    _wrong(
+        "donor",
+        whole() + tau(expert="tol  #!"),
+        "`benchmarks.tau.expert: tol` is none of the experts",
+        "did you mean `tool`? the experts are `coder`, `tool`",
+    ),
+    _wrong(
+        "donor-of-a-base",
+        arm(benchmarks=tau(expert="base  #!")),
+        "`benchmarks.tau.expert: base` is none of the experts",
+        "the experts are `coder`, `tool`",
+    ),
+    _wrong(
+        "donor-list",
+        whole() + tau(expert="[tool]  #!"),
+        "`benchmarks.tau.expert` is a list where a text is wanted",
+        "`expert: tool`",
+    ),
+    _wrong(
+        "role-near",
+        whole() + tau(role="tool_calls  #!"),
+        "`benchmarks.tau.role: tool_calls` is not a role",
+        "did you mean `tool-call`? the roles are `tool-call`, `react-json`, `officebench`",
+    ),
+    _wrong(
+        "role-named-near",
+        whole() + tau(role="{name: webshopp}  #!"),
+        "`benchmarks.tau.role` is not a role",
+        "did you mean `webshop`?",
+    ),
+    _wrong("role-far", whole() + tau(role="xyz  #!"), "`benchmarks.tau.role: xyz` is not a role", "the roles are"),
+    _wrong(
+        "role-null",
+        whole() + tau(role=" #!"),
+        "`benchmarks.tau.role` is empty where a role is wanted",
+        "`role: tool-call`",
+    ),
+    _wrong(
+        "role-number",
+        whole() + tau(role="7  #!"),
+        "`benchmarks.tau.role` is the number 7 where a role",
+        "`role: tool-call`",
+    ),
+    _wrong(
+        "role-list",
+        whole() + tau(role="[tool-call]  #!"),
+        "`benchmarks.tau.role` is a list where a role",
+        "`role: tool-call`",
+    ),
+    _wrong(
+        "role-of-nothing",
+        whole() + tau(role="{}  #!"),
+        "`benchmarks.tau.role` is no role",
+        "write the name of one, or one of `regex` and `json` below it",
+    ),
+    _wrong(
+        "role-of-both",
+        whole() + tau(role="{regex: a, json: last}  #!"),
+        "`benchmarks.tau.role` is no role",
+        "one of `regex` and `json`",
+    ),
+    _wrong(
+        "role-and-regex",
+        whole() + tau(role="{name: webshop, regex: a}  #!"),
+        "`benchmarks.tau.role` is no role",
+        "write the name of one",
+    ),
+    _wrong(
+        "role-key",
+        whole() + tau(role="{regexp: a}  #!"),
+        "`benchmarks.tau.role.regexp` is not a known key",
+        "did you mean `regex`?",
+    ),
+    _wrong(
+        "role-json",
+        whole() + tau(role="{json: lst}  #!"),
+        "`benchmarks.tau.role.json` is the text `lst`, which is not among its values",
+        "did you mean `last`? write one of `first`, `last`, `all`",
+    ),
+    _wrong(
+        "regex",
+        whole() + tau(role='\n      regex: "(a"  #!'),
+        "`benchmarks.tau.role.regex: (a` is not a regular expression",
+        "Python says: missing ), unterminated subpattern at position 0",
+    ),
+    _wrong(
+        "regex-escape",
+        whole() + tau(role='{regex: "(?\\e[2J)"}  #!'),
+        r"`benchmarks.tau.role.regex: (?\x1b[2J)` is not a regular expression",
+        r"unknown extension ?\x1b at position 1",
+    ),
+    _wrong(
+        "regex-overflow",
+        whole() + tau(role='{regex: "a{99999999999}"}  #!'),
+        "is not a regular expression",
+        "Python says: the repetition number is too large",
+    ),
+    _wrong(
+        "regex-empty",
+        whole() + tau(role='{regex: ""}  #!'),
+        "`benchmarks.tau.role.regex` is empty",
+        "`regex: <answer>",
+    ),
+    _wrong(
+        "regex-long",
+        whole() + tau(role=f"{{regex: {'x' * 1001}}}  #!"),
+        "`benchmarks.tau.role.regex` has more than 1000 characters",
+        "at most 1000",
+    ),
+    *(
+        _wrong(
+            f"data-{name}",
+            whole() + tau(**{key: f"{text}  #!"}),
+            f"`benchmarks.tau.{key}: {text}` is no file of a dataset",
+            "`hf://datasets/org/name@revision/path.jsonl`",
+        )
+        for name, key, text in (
+            ("no-file", "calibration", "hf://datasets/org/name"),
+            ("no-path", "calibration", "hf://datasets/org/name@main/"),
+            ("model", "dev", "hf://org/name/x.jsonl"),
+            ("short", "dev", "hf://datasets/name/x.jsonl@main"),
+            ("above", "calibration", "hf://datasets/org/name@main/a/../../x.jsonl"),
+            ("above-at-the-end", "dev", "hf://datasets/org/name/a/.."),
+            ("above-first", "dev", "hf://datasets/org/name/../x"),
+            ("dots-in-revision", "calibration", "hf://datasets/org/name@a..b/x.jsonl"),
+            ("option-in-revision", "calibration", "hf://datasets/org/name@--x/x.jsonl"),
+            ("no-revision", "calibration", "hf://datasets/org/name@/x.jsonl"),
+            ("bad-owner", "calibration", "hf://datasets/o--rg/name/x.jsonl"),
+            ("git", "chat_template", "hf://datasets/org/name.git/x"),
+            ("template", "chat_template", "hf://x"),
+        )
+    ),
+    _wrong(
+        "data-lines",
+        whole() + tau(calibration='"a\\nb"  #!'),
+        r"`benchmarks.tau.calibration: a\nb` is not a path",
+        "`./calibration.jsonl`",
+    ),
+    _wrong(
+        "data-empty", whole() + tau(dev='""  #!'), "`benchmarks.tau.dev` is empty", "`dev: ./calibration/tau.jsonl`"
+    ),
+    _wrong(
+        "data-null",
+        whole() + tau(calibration=" #!"),
+        "`benchmarks.tau.calibration` is empty where a text",
+        "`calibration: ./calibration/tau.jsonl`",
+    ),
+    _wrong(
+        "data-number",
+        whole() + tau(dev="7  #!"),
+        "`benchmarks.tau.dev` is the number 7 where a text",
+        'quotes: `"7"`',
+    ),
+    _wrong(
+        "data-long",
+        whole() + tau(dev=f"./{'x' * 1000}  #!"),
+        "`benchmarks.tau.dev` has more than 1000 characters",
+        "at most 1000",
+    ),
+    _wrong(
+        "one-marker",
+        whole() + tau(assistant_prefix='"A: "').replace("tau:\n", "tau:  #!\n"),
+        "`benchmarks.tau` has one of `assistant_prefix` and `assistant_suffix`",
+        "write both, or neither",
+    ),
+    _wrong(
+        "the-other-marker",
+        whole() + tau(assistant_suffix='"A: "', assistant_prefix="null").replace("tau:\n", "tau:  #!\n"),
+        "`benchmarks.tau` has one of `assistant_prefix` and `assistant_suffix`",
+        "write both",
+    ),
+    _wrong(
+        "marker-empty",
+        whole() + tau(assistant_prefix='""  #!', assistant_suffix='"x"'),
+        "`benchmarks.tau.assistant_prefix` is empty",
+        "`assistant_prefix: A: `",
+    ),
+    _wrong(
+        "marker-long",
+        whole() + tau(assistant_prefix=f"{'x' * 501}  #!", assistant_suffix='"x"'),
+        "`benchmarks.tau.assistant_prefix` has more than 500 characters",
+        "at most 500",
+    ),
+    *(
+        _wrong(f"benchmark-{key}", whole() + tau(**{key: f"{text}  #!"}), f"`benchmarks.tau.{key}{what}", hint)
+        for key, text, what, hint in (
+            ("evaluate", "exactly", "` is the text `exactly`, which is not among its values", "mean `exact`?"),
+            ("turns", "first", "` is the text `first`, which is not", "write one of `all`, `last`"),
+            ("tokens", "most", "` is the text `most`, which is not", "`overlap`, `within`, `majority`"),
+            ("weight", "tasks", "` is the text `tasks`, which is not", "did you mean `task`?"),
+            ("max_new_tokens", "0", ": 0` is out of range: it must be at least 1", "`max_new_tokens: 256`"),
+            ("max_tokens", "1000001", ": 1000001` is out of range: it must be at most", "`max_tokens: 12000`"),
+            ("demonstrations", "-1", ": -1` is out of range: it must be at least 0", "`demonstrations: 0`"),
+            ("template_kwargs", "[1]", "` is a list where a mapping", "`template_kwargs: {enable_thinking: false}`"),
+        )
+    ),
+    _wrong(
+        "benchmark-half-a-token",
+        whole() + tau(max_tokens="1.5  #!"),
+        "`benchmarks.tau.max_tokens` is the number 1.5 where a whole number is wanted",
+        "`max_tokens: 12000`",
+    ),
+    _wrong(
+        "variable-without-end",
+        whole() + tau(template_kwargs="{a: [.inf]}  #!"),
+        "`benchmarks.tau.template_kwargs` has a number that is not finite",
+        "that JSON has",
+    ),
+    _wrong(
+        "many-variables",
+        whole() + tau(template_kwargs="{" + ", ".join(f"a{i}: 1" for i in range(101)) + "}  #!"),
+        "`benchmarks.tau.template_kwargs` has more than 100 entries",
+        "at most 100",
+    ),
+    _wrong(
+        "scores-list",
+        arm("select: scores", tau(scores="[1]  #!")),
+        "`benchmarks.tau.scores` is a list where a mapping is wanted",
+        "`scores: {tool: 0.95, average: 0.4}`",
+    ),
+    _wrong(
+        "scores-number",
+        arm("select: scores", tau(scores="5  #!")),
+        "`benchmarks.tau.scores` is the number 5 where a mapping is wanted",
+        "`scores: {tool: 0.95, average: 0.4}`",
+    ),
+    _wrong(
+        "score-text",
+        whole() + tau(scores="{tool: good}  #!"),
+        "`benchmarks.tau.scores.tool` is the text `good` where a number is wanted",
+        "`tool: 1.0`",
+    ),
+    _wrong(
+        "score-nan",
+        whole() + tau(scores="{tool: .nan}  #!"),
+        "`benchmarks.tau.scores.tool: .nan` is not a finite number",
+        "`tool: 1.0`",
+    ),
+    _wrong(
+        "score-of-none",
+        arm(benchmarks=tau(scores="\n      tool: 0.9\n      avrage: 0.3  #!")),
+        "`benchmarks.tau.scores.avrage` is none of the experts and candidates",
+        f"did you mean `average`? the experts and candidates are {_ARMS}",
+    ),
+    _wrong(
+        "scores-of-hundreds",
+        arm(
+            f"pool: [{', '.join(f'{{name: ties, density: 0.{n}}}' for n in range(101, 165))}]",
+            "benchmarks:\n"
+            + "".join(
+                f"  b{i}: {{expert: tool, role: none, calibration: x, "
+                f"scores: {{{', '.join(f'ties-{i}-{j}: 1' for j in range(22))}}}}}\n"
+                for i in range(60)
+            ),
+        ),
+        "`benchmarks.b0.scores.ties-0-0` is none of the experts and candidates",
+        "the experts and candidates are `coder`, `tool`, `ties (density 0.101)`",
+        12,
+        only=False,
+    ),
+    _wrong(
+        "score-of-both",
+        arm(
+            experts="experts:\n  average: org/a\n  tool: org/tool\n",
+            benchmarks=tau(scores="\n      average: 0.3  #!"),
+        ),
+        "`benchmarks.tau.scores.average` is an expert and a candidate",
+        "give the expert another name",
+    ),
+    _wrong(
+        "scores-without-scores",
+        arm("select: scores", tau(scores="{average: 1}").replace("tau:\n", "tau:  #!\n")),
+        "`benchmarks.tau` has no score for `task-arithmetic`, `ties`, `dare`, `dare-ties`, `model-stock`",
+        "write it below `scores`, have models asked with `evaluate: exact`, or do not select by scores",
+    ),
+    _wrong(
+        "scores-without-any",
+        arm("select: [aos, scores]", BENCHMARKS.replace("tau:\n", "tau:  #!\n")),
+        "`benchmarks.tau` has no score for `average`",
+        "`evaluate: exact`",
+    ),
+    _wrong(
+        "select-near",
+        arm("select: likelyhood  #!"),
+        "`method.select` is the text `likelyhood`, which is not among its values",
+        "did you mean `likelihood`? write one of `aos`, `likelihood`, `scores`",
+    ),
+    _wrong(
+        "select-near-in-list",
+        arm("select: [aos, score]  #!"),
+        "`method.select.1` is the text `score`, which",
+        "did you mean `scores`?",
+    ),
+    _wrong("select-twice", arm("select: [aos, scores, aos]  #!"), "`method.select` has `aos` twice", "keep one"),
+    _wrong("select-empty", arm("select: []  #!"), "`method.select` is empty", "at least one entry"),
+    _wrong("select-null", arm("select:  #!"), "`method.select` is empty where a list", "`select: aos`"),
+    _wrong("select-number", arm("select: 1  #!"), "`method.select` is the number 1 where a list", "`select: aos`"),
+    _wrong(
+        "select-many",
+        arm("select: [aos, likelihood, scores, aos]  #!"),
+        "`method.select` has more than 3 entries",
+        "at most 3",
+    ),
+    _wrong(
+        "repair-of-none",
+        arm("repair: [taw]  #!"),
+        "`method.repair.0: taw` is none of the benchmarks",
+        "did you mean `tau`? the benchmarks are `tau`",
+    ),
+    _wrong(
+        "repair-of-none-in-lines",
+        arm("repair:\n    - tau\n    - tool  #!"),
+        "`method.repair.1: tool` is none of the benchmarks",
+        "the benchmarks are `tau`",
+    ),
+    _wrong(
+        "repair-word",
+        arm("repair: tau  #!"),
+        "`method.repair` is the text `tau`, which is not among its values",
+        "write one of `auto`, `all`, `none`, or a list of benchmarks",
+    ),
+    _wrong(
+        "repair-near",
+        arm("repair: autos  #!"),
+        "`method.repair` is the text `autos`, which",
+        "did you mean `auto`?",
+    ),
+    _wrong("repair-twice", arm("repair: [tau, tau]  #!"), "`method.repair` has `tau` twice", "keep one"),
+    _wrong("repair-empty", arm("repair: []  #!"), "`method.repair` is empty", "at least one entry"),
+    _wrong("repair-true", arm("repair: true  #!"), "`method.repair` is `true`, which is not among", "`auto`"),
+    _wrong("repair-number", arm("repair: [7]  #!"), "`method.repair.0` is the number 7 where a text", '`"7"`'),
+    _wrong(
+        "repair-elsewhere",
+        arm("repair: all  #!").replace("arm", "best-of"),
+        "`method.repair` is not a parameter of `best-of`",
+        "that has it: `arm`",
+    ),
+    _wrong("top-k-none", arm("top_k: 0  #!"), "`method.top_k: 0` is out of range", "`top_k: 0.1`"),
+    _wrong("top-k-more", arm("top_k: 10  #!"), "`method.top_k: 10` is out of range", "`top_k: 0.1`"),
+    _wrong("protect-word", arm("protect: yes  #!"), "`method.protect` is the text `yes` where", "`protect: true`"),
+    _wrong("collisions", arm("collisions: skipped  #!"), "`method.collisions` is the text", "did you mean `skip`?"),
+    _wrong("trace-dtype", arm("trace_dtype: bf16  #!"), "`method.trace_dtype` is the text", "did you mean `bfloat16`?"),
+    _wrong("pool-empty", arm("pool: []  #!"), "`method.pool` is empty", "at least one entry, or leave it out"),
+    _wrong(
+        "pool-word",
+        arm("pool: average  #!"),
+        "`method.pool` is the text `average` where a list is wanted",
+        "`pool: [average, {name: ties, density: 0.3}]`",
+    ),
+    _wrong(
+        "pool-mapping", arm("pool: {name: ties}  #!"), "`method.pool` is a mapping where a list", "`pool: [average, "
+    ),
+    _wrong("pool-null", arm("pool:  #!"), "`method.pool` is empty where a list", "`pool: [average, "),
+    _wrong(
+        "pool-unknown",
+        arm("pool:\n    - ties\n    - avrage  #!"),
+        "`method.pool.1: avrage` is no method that a pool can have",
+        "did you mean `average`? the methods here are `ram`, `ram+`",
+    ),
+    _wrong(
+        "pool-unknown-name",
+        arm("pool: [{name: tiess}]  #!"),
+        "`method.pool.0.name: tiess` is no method that a pool can have",
+        "did you mean `ties`?",
+    ),
+    _wrong(
+        "pool-of-arm",
+        arm("pool: [average, arm]  #!"),
+        "`method.pool.1: arm` is no method that a pool can have",
+        "the methods here are `ram`, `ram+`",
+    ),
+    _wrong(
+        "pool-of-a-pool",
+        arm("pool: [{name: best-of, pool: [average]}]  #!"),
+        "`method.pool.0.name: best-of` is no method that a pool can have",
+        "the methods here are",
+    ),
+    _wrong(
+        "pool-without-name",
+        arm("pool:\n    - density: 0.5  #!"),
+        "`method.pool.0.name` is missing",
+        "write the name of a method, such as `ram`",
+    ),
+    _wrong(
+        "pool-name-number",
+        arm("pool: [{name: 7}]  #!"),
+        "`method.pool.0.name: 7` is no method that a pool can have",
+        "the methods here are",
+    ),
+    *(
+        _wrong(f"pool-{name}", arm(f"pool: [{text}]  #!"), f"`method.pool.0` is {what} where a method", "such as `ram`")
+        for name, text, what in (
+            ("of-number", "5", "the number 5"),
+            ("of-list", "[ties]", "a list"),
+            ("of-nothing", "null", "empty"),
+        )
+    ),
+    _wrong(
+        "pool-lacks",
+        arm("pool: [ram-unique]  #!"),
+        "`method.pool.0: ram-unique` lacks `expert`",
+        "`{name: ram-unique, expert: coder}`",
+    ),
+    _wrong("pool-lacks-too", arm("pool: [{name: ram-unique}]  #!"), "`method.pool.0.expert` is missing", "expert"),
+    _wrong(
+        "pool-twice",
+        arm("pool: [average, {name: average}]  #!"),
+        "`method.pool` has `average` twice",
+        "keep one, or give it other parameters",
+    ),
+    _wrong(
+        "pool-twice-with-a-default",
+        arm("pool: [{name: ties, density: 0.3}, {name: ties, lambda: 1, density: 0.3}]  #!"),
+        "`method.pool` has `ties (density 0.3)` twice",
+        "keep one",
+    ),
+    _wrong("pool-twice-the-same", arm("pool: [ties, ties]  #!"), "`method.pool` has `ties` twice", "keep one"),
+    _wrong(
+        "pool-many",
+        arm("pool: [" + ", ".join(f"{{name: ties, density: 0.{n}}}" for n in range(101, 166)) + "]  #!"),
+        "`method.pool` has more than 64 entries",
+        "at most 64",
+    ),
+    _wrong(
+        "pool-near-parameter",
+        arm("pool:\n    - name: ties\n      densty: 0.3  #!"),
+        "`method.pool.0.densty` is not a parameter of `ties`",
+        "did you mean `density`?",
+    ),
+    _wrong(
+        "pool-other-parameter",
+        arm("pool:\n    - name: average\n      weight: 1  #!"),
+        "`method.pool.0.weight` is not a parameter of `average`",
+        "set `method.pool.0.name` to a method that has it: `task-arithmetic`, `ties`",
+    ),
+    _wrong(
+        "pool-parameter-of-arm",
+        arm("pool:\n    - name: ties\n      top_k: 1  #!"),
+        "`method.pool.0.top_k` is not a parameter of `ties`",
+        "the keys here are `name`, `density`",
+    ),
+    _wrong(
+        "pool-parameter",
+        arm("pool:\n    - name: dare\n      drop_rate: 1  #!"),
+        "`method.pool.0.drop_rate: 1` is out of range: it must be less than 1",
+        "drop_rate",
+    ),
+    _wrong(
+        "pool-weight",
+        arm("pool:\n    - name: ties\n      weight: {coder: 1, tool: -1}  #!"),
+        "`method.pool.0.weight.tool: -1` is out of range: it must be at least 0",
+        "`tool: 1.0`",
+    ),
+    _wrong(
+        "pool-weight-of-none",
+        arm("pool:\n    - average\n    - name: dare\n      weight: {coder: 1, tool: 1, tols: 1}  #!"),
+        "`method.pool.1.weight.tols` is none of the experts",
+        "did you mean `tool`?",
+    ),
+    _wrong(
+        "pool-missing-weight",
+        arm("pool:\n    - name: dare\n      weight: {coder: 1}  #!"),
+        "`method.pool.0.weight` has no number for `tool`",
+        "`tool: 1.0` below it, or one number for all experts",
+    ),
+    _wrong(
+        "pool-unique-of-none",
+        arm("pool:\n    - {name: ram-unique, expert: codr}  #!"),
+        "`method.pool.0.expert: codr` is none of the experts",
+        "did you mean `coder`?",
+    ),
+    _wrong(
+        "samples",
+        whole(card="card:\n  samples: no  #!\n"),
+        "`card.samples` is the text `no` where true or false is wanted",
+        "`samples: true` or `samples: false`",
+    ),
+]
+
+WRONG = [*FILES, *KEYS, *VALUES, *CHOICES]

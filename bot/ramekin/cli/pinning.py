@@ -25,9 +25,9 @@ def lock(bench: Workbench, manifest: Path, *, upgrade: bool, check: bool) -> Non
     settled = settle_lock(loaded, bench.sources(loaded.directory), LockPolicy(locked=check, upgrade=upgrade))
     settled.write()
     made = settled.lock
-    lines = [f"{role:<20} {pinned.source}@{pinned.commit[:12]}" for role, pinned in made.sources.items()]
+    lines = [f"{role:<20} {pinned.source}@{pinned.commit[:12]}" for role, pinned in (made.sources | made.data).items()]
     lines += [f"{lock_path(manifest)}: {made.key}"]
-    bench.terminal.result("\n".join(lines), made.model_dump(mode="json", by_alias=True, exclude_none=True))
+    bench.terminal.result("\n".join(lines), made.to_data())
 
 
 @click.command()

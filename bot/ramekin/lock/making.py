@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ramekin.errors import LockError, Problem, RamekinError
 from ramekin.lock.file import lock_path, read_lock, write_lock
-from ramekin.lock.key import fits, merge_key
+from ramekin.lock.key import data_fits, fits, merge_key
 from ramekin.lock.model import Lock, PinnedSource
 from ramekin.manifest.model import Manifest
 from ramekin.manifest.reading import LoadedManifest
@@ -50,13 +50,24 @@ def make_lock(manifest: Manifest, sources: Sources, old: Lock | None = None) -> 
         except RamekinError as error:
             return error
 
+    def pin_data(role: str) -> PinnedSource | RamekinError:
+        reference = manifest.data[role]
+        pinned = old.data.get(role) if old else None
+        if pinned and data_fits(pinned, reference):
+            return pinned
+        try:
+            return sources.open_data(reference).pin()
+        except RamekinError as error:
+            return error
+
     outcomes = dict(zip(manifest.sources, at_once(pin, manifest.sources, 8), strict=True))
+    outcomes |= zip(manifest.data, at_once(pin_data, manifest.data, 8), strict=True)
     _raise_all(outcome for outcome in outcomes.values() if isinstance(outcome, RamekinError))
     pinned = {role: outcome for role, outcome in outcomes.items() if isinstance(outcome, PinnedSource)}
-    base = pinned.pop("base")
+    base, data = pinned.pop("base"), {role: pinned.pop(role) for role in manifest.data}
     experts = {role.removeprefix("expert:"): source for role, source in pinned.items()}
-    key = merge_key(manifest, base, experts)
-    return Lock(schema_version=1, key=key, semantics=SEMANTICS, base=base, experts=experts)
+    key = merge_key(manifest, base, experts, data)
+    return Lock(schema_version=1, key=key, semantics=SEMANTICS, base=base, experts=experts, data=data)
 
 
 @dataclass(frozen=True)

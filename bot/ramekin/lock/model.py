@@ -1,6 +1,6 @@
 """The lock as data: what every source was at the moment it was pinned."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -59,12 +59,13 @@ class CardFacts(_Part):
 
 
 class PinnedSource(_Part):
-    """One source: where it is, at which commit, with which files.
+    """One source: where it is, at which commit, with which files. A checkpoint, or recorded runs.
 
     Attributes:
         source: Canonical repository id, or the path as the manifest has it.
         named: What the manifest calls it, where the Hub has another name for it since.
         kind: `hub` or `local`.
+        repo_type: `dataset` for recorded runs on the Hub; None for a model.
         requested: Revision that the manifest names, None for the default branch.
         commit: Commit on the Hub; for a local directory the first 40 digits of a digest of its files.
         private: Whether the repository was private when it was pinned.
@@ -74,6 +75,7 @@ class PinnedSource(_Part):
     source: str
     named: str | None = None
     kind: Literal["hub", "local"]
+    repo_type: Literal["dataset"] | None = None
     requested: str | None = None
     commit: Commit
     private: bool = False
@@ -82,13 +84,18 @@ class PinnedSource(_Part):
 
 
 class Lock(_Part):
-    """`merge.lock`: all sources pinned, and the key of the merge."""
+    """`merge.lock`: all sources pinned, and the key of the merge.
+
+    Attributes:
+        data: Recorded runs of the benchmarks, by `data:BENCHMARK:USE`.
+    """
 
     schema_version: Literal[1] = Field(1, alias="schema")
     key: str = Field(pattern=r"^sha256:[0-9a-f]{64}$")
     semantics: int
     base: PinnedSource
     experts: dict[str, PinnedSource]
+    data: dict[str, PinnedSource] = {}
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
@@ -99,4 +106,12 @@ class Lock(_Part):
 
     def to_json(self) -> str:
         """The file's text: two spaces, a final newline, nothing that is absent."""
-        return self.model_dump_json(by_alias=True, indent=2, exclude_none=True) + "\n"
+        return self.model_dump_json(by_alias=True, indent=2, exclude_none=True, exclude=self._absent) + "\n"
+
+    def to_data(self) -> dict[str, Any]:
+        """The same as data."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True, exclude=self._absent)
+
+    @property
+    def _absent(self) -> set[str]:
+        return set() if self.data else {"data"}

@@ -11,7 +11,7 @@ from ramekin.manifest.document import Document, join
 from ramekin.manifest.model import MAX_EXPERTS, Source
 from ramekin.manifest.nodes import Flaw
 from ramekin.manifest.suggestions import listed, near
-from ramekin.methods import AnyMethod, Method
+from ramekin.methods import AnyMethod, Choosing, Method
 from ramekin.text import printable
 
 _METHOD: Final[TypeAdapter[Method]] = TypeAdapter(AnyMethod)
@@ -30,6 +30,7 @@ def disagreements(document: Document, directory: Path) -> Iterator[Flaw]:
     yield from _shared_sources(data, named, document.lines, directory)
     if 0 < len(named) <= MAX_EXPERTS:
         yield from _method(data.get("method"), tuple(named), document.lines)
+        yield from _benchmarks(data, tuple(named), document.lines)
 
 
 def _shared_sources(
@@ -86,12 +87,70 @@ def _method(value: object, experts: tuple[str, ...], lines: Mapping[str, int]) -
         yield Flaw(f"`{path}` has no number for {_shown(names)}", hint, lines[path])
 
 
-def _stranger(path: str, name: str, experts: tuple[str, ...], lines: Mapping[str, int]) -> Flaw:
-    guess = near(name, experts)
-    hint = (f"did you mean `{printable(guess, 64)}`? " if guess else "") + f"the experts are {_shown(experts)}"
+def _benchmarks(data: Mapping[str, Any], experts: tuple[str, ...], lines: Mapping[str, int]) -> Iterator[Flaw]:
+    """Benchmarks that a method needs, and what they name."""
+    written = data.get("benchmarks", {})
+    found = written if isinstance(written, dict) else {}
+    benchmarks = {name: each for name, each in found.items() if isinstance(each, dict)}
+    for name, each in benchmarks.items():
+        donor = each.get("expert")
+        if isinstance(donor, str) and donor not in experts:
+            yield _stranger(f"benchmarks.{name}.expert", donor, experts, lines)
+    try:
+        method = _METHOD.validate_python(data.get("method"), strict=True)
+    except ValidationError:
+        return
+    if not isinstance(method, Choosing):
+        return
+    if written == {}:
+        what = f"`method.name: {method.title()}` needs `benchmarks`, and there are none"
+        yield Flaw(what, "write what the merge is to be good at: docs/arm.md shows how", lines["method.name"])
+        return
+    repair = getattr(method, "repair", ())
+    for number, name in enumerate(repair if isinstance(repair, tuple) else ()):
+        if name not in found:
+            yield _stranger(f"method.repair.{number}", name, tuple(found), lines, "benchmarks")
+    for name, each in benchmarks.items():
+        scores = each.get("scores", {})
+        if isinstance(scores, dict):
+            yield from _scores(name, scores, method, experts, lines)
+            if not each.get("evaluate"):
+                yield from _lacking_scores(name, scores, method, lines)
+
+
+def _scores(
+    benchmark: str, scores: Mapping[str, Any], method: Choosing, experts: tuple[str, ...], lines: Mapping[str, int]
+) -> Iterator[Flaw]:
+    """Scores of what is neither an expert nor a candidate, or of what is both."""
+    path = f"benchmarks.{benchmark}.scores"
+    judged = tuple(dict.fromkeys((*experts, *method.candidates)))
+    for model in scores:
+        if model not in judged:
+            yield _stranger(path, model, judged, lines, "experts and candidates")
+        elif model in experts and model in method.candidates:
+            what = f"`{printable(join(path, model), 200)}` is an expert and a candidate"
+            yield Flaw(what, "give the expert another name", lines[join(path, model)])
+
+
+def _lacking_scores(
+    benchmark: str, scores: Mapping[str, Any], method: Choosing, lines: Mapping[str, int]
+) -> Iterator[Flaw]:
+    """Candidates without a score where they are chosen by scores."""
+    lacking = [name for name in method.candidates if name not in scores] if "scores" in method.signals else []
+    if lacking:
+        path = f"benchmarks.{benchmark}"
+        what = f"`{printable(path, 100)}` has no score for {_shown(lacking)}"
+        hint = "write it below `scores`, have models asked with `evaluate: exact`, or do not select by scores"
+        yield Flaw(what, hint, lines[path], path)
+
+
+def _stranger(path: str, name: str, known: tuple[str, ...], lines: Mapping[str, int], kind: str = "experts") -> Flaw:
+    guess = near(name, known)
+    hint = (f"did you mean `{printable(guess, 64)}`? " if guess else "") + f"the {kind} are {_shown(known)}"
     key = join(path, name)
-    shown = f"{path}.{printable(name, 64)}" if key in lines else f"{path}: {printable(name, 64)}"
-    return Flaw(f"`{shown}` is none of the experts", hint, lines.get(key, lines[path]))
+    between = "." if key in lines else ": "
+    shown = f"{printable(path, 100)}{between}{printable(name, 64)}"
+    return Flaw(f"`{shown}` is none of the {kind}", hint, lines.get(key, lines[path]))
 
 
 def _shown(names: Iterable[str]) -> str:

@@ -7,26 +7,30 @@ describes them to editors. A description says what a key means, an example is wh
 import re
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Final, Literal, LiteralString, Self
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, field_validator, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from ramekin.digests import json_digest
+from ramekin.manifest.benchmarks import MAX_BENCHMARKS, Benchmark, DataReference
+from ramekin.manifest.parts import (
+    CONTROL,
+    NAME_PATTERN,
+    REPO_PATTERN,
+    REVISION_PATTERN,
+    Part,
+    matching,
+    repo_id,
+    revision_name,
+    wrong,
+)
 from ramekin.methods import AnyMethod
 
-REPO_PATTERN: Final = (
-    r"(?![^@]*(--|\.\.))[A-Za-z0-9][A-Za-z0-9_.\-]{0,95}/[A-Za-z0-9_][A-Za-z0-9_.\-]{0,95}(?<!\.git)(?<![\-.])"
-)
-REVISION_PATTERN: Final = r"(?!.*\.\.)[A-Za-z0-9_][A-Za-z0-9_.\-/+]{0,254}"
-NAME_PATTERN: Final = r"[a-z0-9][a-z0-9_-]*"
 LICENSE_PATTERN: Final = r"[a-z0-9][a-z0-9.+\-]*"
 LANGUAGE_PATTERN: Final = r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*"
 SIZE_PATTERN: Final = r"([0-9]{1,15}(?:\.[0-9]{1,15})?)\s*((?:[KMGTkmgt][Ii]?)?[Bb])"
 MAX_SIZE: Final = 10**15
 MAX_EXPERTS: Final = 16
-# Control characters, line separators, lone surrogates, and what reverses the direction of writing.
-_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _UNITS: Final = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12} | {
     "KIB": 2**10,
     "MIB": 2**20,
@@ -35,33 +39,7 @@ _UNITS: Final = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12} | 
 }
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
-
-
-def _matching(pattern: str) -> dict[str, JsonValue]:
-    """For the JSON Schema. The same pattern is checked below, in better words than the validator's."""
-    return {"pattern": f"^{pattern}$"}
-
-
-def _wrong(what: LiteralString, hint: str) -> PydanticCustomError:
-    """An error that reads on from the key it is about: "`base.repo` " + what."""
-    return PydanticCustomError("manifest", what, {"hint": hint})
-
-
-def _repo_id(value: str | None) -> str | None:
-    if value is not None and not re.fullmatch(REPO_PATTERN, value):
-        raise _wrong("is not a repository id", "write `namespace/name`, as in the address of its page on the Hub")
-    return value
-
-
-def _revision(value: str | None) -> str | None:
-    if value is not None and not re.fullmatch(REVISION_PATTERN, value):
-        raise _wrong("is not a branch, tag or commit", "write for example `main`, `v1.0` or a commit of 40 digits")
-    return value
-
-
-class Source(_Part):
+class Source(Part):
     """Where a checkpoint is: a repository on the Hub at a revision, or a local directory.
 
     Written in a manifest as `org/name`, `org/name@revision`, `./a/directory`, or with the keys below.
@@ -71,13 +49,13 @@ class Source(_Part):
         None,
         description="repository on the Hub, `namespace/name`",
         examples=["org/name"],
-        json_schema_extra=_matching(REPO_PATTERN),
+        json_schema_extra=matching(REPO_PATTERN),
     )
     revision: str | None = Field(
         None,
         description="branch, tag or commit; the default branch if left out",
         examples=["main"],
-        json_schema_extra=_matching(REVISION_PATTERN),
+        json_schema_extra=matching(REVISION_PATTERN),
     )
     path: str | None = Field(
         None,
@@ -97,24 +75,24 @@ class Source(_Part):
         repo, at, revision = value.partition("@")
         return {"repo": repo, "revision": revision} if at else {"repo": repo}
 
-    _repo = field_validator("repo")(_repo_id)
-    _branch = field_validator("revision")(_revision)
+    _repo = field_validator("repo")(repo_id)
+    _branch = field_validator("revision")(revision_name)
 
     @field_validator("path")
     @classmethod
     def _is_path(cls, value: str | None) -> str | None:
-        if value is not None and _CONTROL.search(value):
-            raise _wrong("is not a path", "write a directory such as `./directory`")
+        if value is not None and CONTROL.search(value):
+            raise wrong("is not a path", "write a directory such as `./directory`")
         return value
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:
         if self.repo is None and self.path is None:
-            raise _wrong("names no checkpoint", "write `repo: namespace/name` or `path: ./directory` below it")
+            raise wrong("names no checkpoint", "write `repo: namespace/name` or `path: ./directory` below it")
         if self.repo is not None and self.path is not None:
-            raise _wrong("has both `repo` and `path`", "keep one of them")
+            raise wrong("has both `repo` and `path`", "keep one of them")
         if self.path is not None and self.revision is not None:
-            raise _wrong("has a revision, but a local directory has none", "remove `revision`")
+            raise wrong("has a revision, but a local directory has none", "remove `revision`")
         return self
 
     def __str__(self) -> str:
@@ -127,13 +105,13 @@ ExpertName = Annotated[str, StringConstraints(strip_whitespace=False, pattern=f"
 DType = Literal["bfloat16", "float16", "float32"]
 
 
-class Output(_Part):
+class Output(Part):
     """Where the merge goes and in which form."""
 
     repo: str = Field(
         description="repository to publish to, `namespace/name`",
         examples=["my-org/agent-7b"],
-        json_schema_extra=_matching(REPO_PATTERN),
+        json_schema_extra=matching(REPO_PATTERN),
     )
     private: bool = Field(
         True, description="visibility of the repository if it has to be created", examples=[True, False]
@@ -150,11 +128,11 @@ class Output(_Part):
         None,
         description="tag to put on the published commit",
         examples=["v1.0"],
-        json_schema_extra=_matching(REVISION_PATTERN),
+        json_schema_extra=matching(REVISION_PATTERN),
     )
 
-    _repo = field_validator("repo")(_repo_id)
-    _tag = field_validator("tag")(_revision)
+    _repo = field_validator("repo")(repo_id)
+    _tag = field_validator("tag")(revision_name)
 
     @field_validator("shard_size", mode="before")
     @classmethod
@@ -162,14 +140,14 @@ class Output(_Part):
         if isinstance(value, str):
             match = re.fullmatch(SIZE_PATTERN, value.strip())
             if match is None:
-                raise _wrong("is not a size", "write for example `5GB`, `500MiB` or a number of bytes")
+                raise wrong("is not a size", "write for example `5GB`, `500MiB` or a number of bytes")
             value = int(Fraction(match[1]) * _UNITS[match[2].upper()])
         if isinstance(value, int) and not isinstance(value, bool) and not 1 <= value <= MAX_SIZE:
-            raise _wrong("is out of range", "write a size between 1 byte and 1000 TB, such as `5GB`")
+            raise wrong("is out of range", "write a size between 1 byte and 1000 TB, such as `5GB`")
         return value
 
 
-class CardTexts(_Part):
+class CardTexts(Part):
     """Free texts for the model card. They are no part of the key: changing them merges nothing again."""
 
     title: str | None = Field(None, max_length=200, description="heading of the card", examples=["Agent 7B"])
@@ -184,7 +162,12 @@ class CardTexts(_Part):
         max_length=100,
         description="licence id; derived from the sources if left out",
         examples=["apache-2.0"],
-        json_schema_extra=_matching(LICENSE_PATTERN),
+        json_schema_extra=matching(LICENSE_PATTERN),
+    )
+    samples: bool | None = Field(
+        None,
+        description="whether recorded runs are shown in part; those of public datasets alone if left out",
+        examples=[True, False],
     )
     language: tuple[str, ...] | None = Field(
         None,
@@ -196,22 +179,22 @@ class CardTexts(_Part):
     @field_validator("title")
     @classmethod
     def _is_line(cls, value: str | None) -> str | None:
-        if value is not None and _CONTROL.search(value):
-            raise _wrong("has a line break or a control character", "write one line of plain text")
+        if value is not None and CONTROL.search(value):
+            raise wrong("has a line break or a control character", "write one line of plain text")
         return value
 
     @field_validator("summary")
     @classmethod
     def _is_text(cls, value: str | None) -> str | None:
-        if value is not None and _CONTROL.search(value.replace("\n", "").replace("\t", "")):
-            raise _wrong("has a control character", "write plain text")
+        if value is not None and CONTROL.search(value.replace("\n", "").replace("\t", "")):
+            raise wrong("has a control character", "write plain text")
         return value
 
     @field_validator("license")
     @classmethod
     def _is_license(cls, value: str | None) -> str | None:
         if value is not None and not re.fullmatch(LICENSE_PATTERN, value):
-            raise _wrong("is not a licence id", "write one as the Hub does, such as `apache-2.0` or `mit`")
+            raise wrong("is not a licence id", "write one as the Hub does, such as `apache-2.0` or `mit`")
         return value
 
     @field_validator("language", mode="before")
@@ -225,16 +208,17 @@ class CardTexts(_Part):
     @classmethod
     def _are_codes(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
         if not all(re.fullmatch(LANGUAGE_PATTERN, code) for code in value or ()):
-            raise _wrong("has an entry that is not a language code", "write codes such as `en` or `pt-BR`")
+            raise wrong("has an entry that is not a language code", "write codes such as `en` or `pt-BR`")
         return value
 
     @property
     def digest(self) -> str:
         """Digest of all texts, by which a change of them is known."""
-        return "sha256:" + json_digest(self.model_dump(mode="json"))
+        absent = {"samples"} if self.samples is None else set()
+        return "sha256:" + json_digest(self.model_dump(mode="json", exclude=absent))
 
 
-class Manifest(_Part):
+class Manifest(Part):
     """A merge manifest, version 1."""
 
     version: Literal[1] = Field(description="version of this format", examples=[1])
@@ -245,6 +229,9 @@ class Manifest(_Part):
         description="the checkpoints to merge, by a name of your choice, in the order that all tables keep",
     )
     method: AnyMethod = Field(description="how to merge, and its parameters")
+    benchmarks: dict[ExpertName, Benchmark] = Field(
+        {}, max_length=MAX_BENCHMARKS, description="what the merge is to be good at, by a name of your choice"
+    )
     output: Output = Field(description="where the merge goes and in which form")
     card: CardTexts = Field(
         CardTexts(), description="free texts for the model card; changing them merges nothing again"
@@ -255,13 +242,17 @@ class Manifest(_Part):
     def _whole(cls, value: object) -> object:
         # 1.0 and true equal 1 in Python, and are not what the format says.
         if isinstance(value, bool | float):
-            raise _wrong("is not a version", "write `version: 1`")
+            raise wrong("is not a version", "write `version: 1`")
         return value
 
     def canonical(self) -> dict[str, object]:
-        """All that decides what is merged and where it goes, defaults filled in; card texts excepted."""
+        """All that decides what is merged and where it goes, defaults filled in; card texts excepted.
+
+        Benchmarks are a part of it only where the method looks at them.
+        """
+        left_out = {"card"} if self.method.uses_benchmarks else {"card", "benchmarks"}
         return (
-            self.model_dump(mode="json", exclude={"card"})
+            self.model_dump(mode="json", by_alias=True, exclude=left_out)
             | {"experts": [*self.experts]}
             | {"sources": [source.model_dump(mode="json") for source in self.sources.values()]}
         )
@@ -270,6 +261,15 @@ class Manifest(_Part):
     def sources(self) -> dict[str, Source]:
         """All sources by role: `base` first, then the experts' names prefixed by `expert:`, in order."""
         return {"base": self.base} | {f"expert:{name}": source for name, source in self.experts.items()}
+
+    @property
+    def data(self) -> dict[str, DataReference]:
+        """All files of trajectories by role: `data:BENCHMARK:calibration` and likewise, in order."""
+        return {
+            f"data:{name}:{use}": reference
+            for name, benchmark in self.benchmarks.items()
+            for use, reference in benchmark.data.items()
+        }
 
 
 MANIFEST_NAME: Final = Path("merge.yaml")

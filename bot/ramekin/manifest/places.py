@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from ramekin.manifest.benchmarks import Benchmark, Role
 from ramekin.manifest.document import Document, join
 from ramekin.manifest.model import CardTexts, Manifest, Output, Source
 from ramekin.methods import METHODS, Method, method_names
 from ramekin.methods.base import WEIGHT_FORMS
+from ramekin.methods.choosing import REPAIR_FORMS
 from ramekin.text import printable
 
 
@@ -41,12 +43,10 @@ def locate(data: object, loc: tuple[int | str, ...]) -> Place:
     """Follow an error's location as far as the document goes.
 
     The validator's locations also have parts that are no keys: the chosen method, the form of a weight, `[key]`, and
-    the parts of a source that was written as one text.
+    the parts of what was written as one text.
     """
-    if loc[:1] == ("method",) and loc[1:2] and loc[1] in method_names():
-        loc = ("method", *loc[2:])
-        if loc[2:3] and loc[2] in WEIGHT_FORMS:
-            loc = (*loc[:2], *loc[3:])
+    if loc[:1] == ("method",):
+        loc = tuple(part for number, part in enumerate(loc) if not number or not _is_a_form(loc, number))
     keys: list[str] = []
     for part in loc:
         if isinstance(data, dict) and isinstance(part, str):
@@ -61,7 +61,16 @@ def locate(data: object, loc: tuple[int | str, ...]) -> Place:
     return Place(tuple(keys), None, data)
 
 
-def part_at(keys: tuple[str, ...], data: object) -> type[BaseModel] | None:
+def _is_a_form(loc: tuple[int | str, ...], number: int) -> bool:
+    """Whether a part of a method's location says which of several forms was tried."""
+    part, before = loc[number], loc[number - 1]
+    chosen = number == 1 or (isinstance(before, int) and loc[number - 2] == "pool")
+    weight = before == "weight" and part in WEIGHT_FORMS
+    repair = before == "repair" and part in REPAIR_FORMS
+    return (chosen and part in method_names()) or weight or repair
+
+
+def part_at(keys: tuple[str, ...], data: object) -> type[BaseModel] | None:  # noqa: PLR0911 - one for each kind
     """The model of the mapping at `keys`, if there is one; for `method` that of the method it names."""
     match keys:
         case ():
@@ -74,6 +83,12 @@ def part_at(keys: tuple[str, ...], data: object) -> type[BaseModel] | None:
             return CardTexts
         case ("method",):
             return method_named(data)
+        case ("method", "pool", number):
+            return _entry(data, int(number))
+        case ("benchmarks", _):
+            return Benchmark
+        case ("benchmarks", _, "role"):
+            return Role
     return None
 
 
@@ -85,6 +100,19 @@ def keys_of(part: type[BaseModel]) -> dict[str, FieldInfo]:
 def method_named(data: object) -> type[Method] | None:
     """The class of the method that the manifest's data names."""
     method = data.get("method") if isinstance(data, dict) else None
+    return _called(method)
+
+
+def _entry(data: object, number: int) -> type[Method] | None:
+    """The class of an entry of the method's pool."""
+    method = data.get("method") if isinstance(data, dict) else None
+    pool = method.get("pool") if isinstance(method, dict) else None
+    if not isinstance(pool, list) or number >= len(pool):
+        return None
+    return _called({"name": pool[number]} if isinstance(pool[number], str) else pool[number])
+
+
+def _called(method: object) -> type[Method] | None:
     name = method.get("name") if isinstance(method, dict) else None
     return next((each for each in METHODS if each.title() == name), None)
 

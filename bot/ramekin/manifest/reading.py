@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -64,7 +65,7 @@ def read_manifest(path: Path) -> LoadedManifest:
         manifest = Manifest.model_validate(document.data, strict=True)
     except ValidationError as error:
         flaws += _validator_flaws(error, document)
-    flaws += disagreements(document, path.parent)
+    flaws += islice(disagreements(document, path.parent), _MAX_PROBLEMS + 1)
     if flaws or manifest is None:
         raise _error(flaws, path)
     return LoadedManifest(manifest, path, text, document.lines)

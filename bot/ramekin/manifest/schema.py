@@ -1,22 +1,23 @@
 """The JSON Schema of a manifest, for editors and for `ramekin schema`.
 
-It is derived from the model. What the model takes in short forms (a source as one text, a size, one language) is
-written here, because a validator in code leaves no trace in a derived schema.
+It is derived from the model. What the model takes in short forms (a source as one text, a size, one language, a role or
+a method of a pool by its name) is written here, because a validator in code leaves no trace in a derived schema.
 """
 
 import json
 from typing import Any, Final
 
+from ramekin.arm.roles.parsers import PARSERS
+from ramekin.manifest.benchmarks import MAX_BENCHMARKS
 from ramekin.manifest.model import (
     LANGUAGE_PATTERN,
     MAX_EXPERTS,
     MAX_SIZE,
-    NAME_PATTERN,
-    REPO_PATTERN,
-    REVISION_PATTERN,
     SIZE_PATTERN,
     Manifest,
 )
+from ramekin.manifest.parts import NAME_PATTERN, REPO_PATTERN, REVISION_PATTERN
+from ramekin.methods import METHODS
 
 SCHEMA_ID: Final = "https://raw.githubusercontent.com/ramekin-bot/ramekin/main/docs/manifest.schema.json"
 
@@ -35,6 +36,8 @@ def manifest_schema() -> dict[str, Any]:
     derived = _without_titles(Manifest.model_json_schema())
     parts = {name: _summarized(part) for name, part in sorted(derived.pop("$defs").items())}
     parts["Source"] = _source(parts["Source"])
+    parts["Role"] = _role(parts["Role"])
+    parts["Benchmark"]["oneOf"] = _both_or_neither("assistant_prefix", "assistant_suffix")
     parts["Output"]["properties"]["shard_size"] |= {
         "anyOf": [
             {"type": "integer", "minimum": 1, "maximum": MAX_SIZE},
@@ -47,15 +50,11 @@ def manifest_schema() -> dict[str, Any]:
     many = {"type": "array", "items": code, "maxItems": 100}
     languages["anyOf"] = [code, many, {"type": "null"}]
     _close_methods(derived, parts)
-    derived["properties"]["card"].pop("default")
-    derived["properties"]["experts"] = {
-        "type": "object",
-        "description": derived["properties"]["experts"]["description"],
-        "minProperties": 1,
-        "maxProperties": MAX_EXPERTS,
-        "propertyNames": {"pattern": f"^{NAME_PATTERN}$", "maxLength": 64},
-        "additionalProperties": {"$ref": "#/$defs/Source"},
-    }
+    keys = derived["properties"]
+    keys["card"].pop("default")
+    keys["experts"] = _by_name(keys["experts"], "Source", most=MAX_EXPERTS) | {"minProperties": 1}
+    keys["benchmarks"] = _by_name(keys["benchmarks"], "Benchmark", most=MAX_BENCHMARKS)
+    derived |= _needs_benchmarks()
     head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": SCHEMA_ID, "title": "ramekin manifest"}
     return head | _summarized(derived) | {"$defs": parts}
 
@@ -100,6 +99,44 @@ def _source(mapping: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _by_name(derived: dict[str, Any], part: str, most: int) -> dict[str, Any]:
+    """A mapping whose names are people's choice."""
+    return {
+        "type": "object",
+        "description": derived["description"],
+        "maxProperties": most,
+        "propertyNames": {"pattern": f"^{NAME_PATTERN}$", "maxLength": 64},
+        "additionalProperties": {"$ref": f"#/$defs/{part}"},
+    }
+
+
+def _role(mapping: dict[str, Any]) -> dict[str, Any]:
+    """A name, or a mapping in which one key is not null."""
+    keys = mapping["properties"]
+    names = {"type": "string", "enum": [*PARSERS]}
+    keys["name"]["anyOf"] = [names, {"type": "null"}]
+    one = [
+        {"required": [each], "properties": {name: {"type": "string" if name == each else "null"} for name in keys}}
+        for each in keys
+    ]
+    return {"description": mapping.pop("description"), "anyOf": [names, mapping | {"oneOf": one}]}
+
+
+def _both_or_neither(one: str, other: str) -> list[dict[str, Any]]:
+    written, absent = ({key: {"type": kind} for key in (one, other)} for kind in ("string", "null"))
+    return [{"required": [one, other], "properties": written}, {"properties": absent}]
+
+
+def _needs_benchmarks() -> dict[str, Any]:
+    """Methods that look at benchmarks need one."""
+    names = [method.title() for method in METHODS if method.uses_benchmarks]
+    method = {"required": ["name"], "properties": {"name": {"enum": names}}}
+    return {
+        "if": {"required": ["method"], "properties": {"method": method}},
+        "then": {"required": ["benchmarks"], "properties": {"benchmarks": {"minProperties": 1}}},
+    }
+
+
 def _close_methods(derived: dict[str, Any], parts: dict[str, Any]) -> None:
     """The name decides which parameters there are, and has no default in a manifest."""
     method = derived["properties"]["method"]
@@ -108,3 +145,21 @@ def _close_methods(derived: dict[str, Any], parts: dict[str, Any]) -> None:
         part = parts[choice["$ref"].rpartition("/")[2]]
         part["properties"]["name"].pop("default", None)
         part["required"] = ["name", *part.get("required", ())]
+        _open_choices(part["properties"])
+
+
+def _open_choices(keys: dict[str, Any]) -> None:
+    """What a method that chooses among candidates takes as one word, or as a list in which nothing is there twice."""
+    if "pool" in keys:
+        entry = keys["pool"]["items"]
+        alone = [each.title() for each in METHODS if not any(info.is_required() for info in each.fields().values())]
+        possible = entry["discriminator"]["mapping"]
+        names = {"type": "string", "enum": [name for name in alone if name in possible]}
+        keys["pool"] |= {"items": {"anyOf": [names, *entry["oneOf"]]}, "uniqueItems": True}
+    if "select" in keys:
+        one = keys["select"]["items"]
+        many = {"type": "array", "items": one, "minItems": 1, "maxItems": len(one["enum"]), "uniqueItems": True}
+        kept = {key: keys["select"][key] for key in ("default", "description", "examples")}
+        keys["select"] = {"anyOf": [one, many]} | kept
+    if "repair" in keys:
+        keys["repair"]["oneOf"][1] |= {"minItems": 1, "uniqueItems": True}

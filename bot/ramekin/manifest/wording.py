@@ -3,24 +3,22 @@
 Each error becomes a `Flaw`: the dotted key and what is wrong with it, what to write instead, and the line.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from pydantic_core import ErrorDetails
 
+from ramekin.manifest.benchmarks import Role
 from ramekin.manifest.document import Document, join
 from ramekin.manifest.model import Source
 from ramekin.manifest.nodes import Flaw
 from ramekin.manifest.places import Place, keys_of, line_of, locate, part_at
 from ramekin.manifest.suggestions import listed, near
-from ramekin.methods import METHODS, Method, method_names
+from ramekin.methods import METHODS, Choosing, Method, method_names
 from ramekin.text import printable
 
-# Methods and keys of the format that this version may not have yet. Whatever the registry has is not told as missing.
-_PLANNED_METHODS: Final = ("arm", "best-of", "tuned")
-_PLANNED_KEYS: Final = ("benchmarks",)
-
+_POOLED: Final = [each.title() for each in METHODS if not issubclass(each, Choosing)]
 _SEE: Final = "docs/manifest.md describes every key"
 _TEXT: Final = "a text"
 _WANTED: Final = {
@@ -45,7 +43,9 @@ _EXAMPLES: Final[Mapping[tuple[str, ...], str]] = {
     ("method", "name"): f"write one of {', '.join(f'`{name}`' for name in method_names())}",
     ("output",): "write `repo: namespace/name` below it",
     ("card",): "write its keys below it, or remove it",
+    ("benchmarks",): "write a name below it, and `expert`, `role` and `calibration` below that",
 }
+_NAMED: Final = {"experts": "expert", "benchmarks": "benchmark"}
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def flaw_of(error: ErrorDetails, document: Document) -> Flaw:
     loc = error["loc"]
     if error["type"].startswith("union_tag"):
         loc = (*loc, "name")
-    elif loc[:1] == ("experts",) and len(loc) == 3 and loc[2] == "[key]":
+    elif loc[:1] in {(key,) for key in _NAMED} and len(loc) == 3 and loc[2] == "[key]":
         loc = loc[:2]
     place = locate(document.data, loc)
     fault = _Fault(error["type"], error["msg"], error.get("ctx", {}), place, document)
@@ -102,14 +102,18 @@ def _by_the_model(fault: _Fault) -> tuple[str, str]:
     return f"{fault.subject} {fault.message}", str(fault.context["hint"])
 
 
-def _example(place: Place, data: object) -> str:
+def _example(place: Place, data: object) -> str:  # noqa: PLR0911 - one for each kind
     """A line to write, such as ``write for example `alpha: 2.0` ``."""
     keys = (*place.keys, place.missing) if place.missing else place.keys
     if part_at(keys, data) is Source:
         return "write `org/name`, `org/name@revision` or `./directory`"
     if keys in _EXAMPLES:
         return _EXAMPLES[keys]
-    if keys[:1] == ("method",) and len(keys) > 2:
+    if keys[:2] == ("method", "pool") and (len(keys) == 3 or keys[-1] == "name"):
+        return f"write the name of a method, such as {listed(_POOLED[:3])}"
+    if keys[:1] == ("benchmarks",) and len(keys) == 2:
+        return "write `expert`, `role` and `calibration` below it"
+    if len(keys) > 2 and (keys[0] == "method" or keys[2:-1] == ("scores",)):
         return f"write for example `{printable(keys[-1], 64)}: 1.0`"
     part = part_at(keys[:-1], data)
     info = keys_of(part).get(keys[-1]) if part else None
@@ -123,6 +127,8 @@ def _yaml(value: object) -> str:
         return str(value).lower()
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(_yaml, value)) + "]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {_yaml(each)}" for key, each in value.items()) + "}"
     return str(value)
 
 
@@ -132,6 +138,10 @@ def _wrong_type(fault: _Fault) -> tuple[str, str]:
     wanted = _WANTED[fault.kind]
     if part_at(keys, fault.document.data) is Source:
         wanted = "a source"
+    elif part_at(keys, fault.document.data) is Role:
+        wanted = "a role"
+    elif _is_entry(keys):
+        wanted = "a method"
     elif key == "shard_size":
         wanted = "a size"
     hint = _example(fault.place, fault.document.data)
@@ -144,6 +154,11 @@ def _wrong_type(fault: _Fault) -> tuple[str, str]:
     elif wanted == "true or false":
         hint = f"write `{key}: true` or `{key}: false`"
     return f"{fault.named} is {_found(value, fault.written())} where {wanted} is wanted", hint
+
+
+def _is_entry(keys: Sequence[str]) -> bool:
+    """Whether they lead to an entry of a pool."""
+    return len(keys) == 3 and (*keys[:2],) == ("method", "pool")
 
 
 def _number(text: str) -> bool:
@@ -172,36 +187,42 @@ def _found(value: object, written: str) -> str:
 def _unknown_key(fault: _Fault) -> tuple[str, str]:
     *above, key = fault.place.keys
     part = part_at(tuple(above), fault.document.data)
-    if not above and key in _PLANNED_KEYS:
-        return f"{fault.named} is not available in this version", f"remove it; {_available()}"
     keys = keys_of(part) if part else {}
     what = f"{fault.named} is not a known key"
     if part is not None and issubclass(part, Method):
         what = f"{fault.named} is not a parameter of `{part.title()}`"
-        owners = [each.title() for each in METHODS if key in keys_of(each)]
+        possible = _POOLED if _is_entry(above) else method_names()
+        owners = [each.title() for each in METHODS if key in keys_of(each) and each.title() in possible]
         if owners:
-            owned = f"remove it, or set `method.name` to a method that has it: {listed(owners)}"
+            owned = f"remove it, or set `{'.'.join(above)}.name` to a method that has it: {listed(owners)}"
             return what, f"{owned}; the keys here are {listed(keys)}"
     guess = near(key, keys)
     return what, f"did you mean `{guess}`?" if guess else f"the keys here are {listed(keys)}"
 
 
-def _available() -> str:
-    return f"the methods here are {listed(method_names())}"
+def _available(names: Sequence[str] | None = None) -> str:
+    return f"the methods here are {listed(names or method_names())}"
 
 
 def _unknown_method(fault: _Fault) -> tuple[str, str]:
     name = fault.value
+    if fault.place.keys[:2] == ("method", "pool"):
+        guess = near(str(name), _POOLED) if name not in method_names() else None
+        hint = f"did you mean `{guess}`? {_available(_POOLED)}" if guess else _available(_POOLED)
+        return f"{fault.subject} is no method that a pool can have", hint
     if not isinstance(name, str):
         return f"{fault.named} is {_found(name, fault.written())} where {_TEXT} is wanted", _available()
-    if name in _PLANNED_METHODS:
-        return f"{fault.subject} is not available in this version", _available()
     guess = near(name, method_names())
     hint = f"did you mean `{guess}`? {_available()}" if guess else _available()
     return f"{fault.subject} is not a method", hint
 
 
 def _missing(fault: _Fault) -> tuple[str, str]:
+    part = part_at(fault.place.keys, fault.document.data)
+    if isinstance(fault.value, str) and part is not None:
+        needed = {key: info.examples[0] for key, info in keys_of(part).items() if info.is_required() and info.examples}
+        hint = f"write it as a mapping, such as `{_yaml({'name': fault.value} | needed)}`"
+        return f"{fault.subject} lacks {listed(needed)}", hint
     return f"{fault.named} is missing", _example(fault.place, fault.document.data)
 
 
@@ -216,7 +237,8 @@ def _choice(fault: _Fault) -> tuple[str, str]:
     guess = near(value, names) if isinstance(value, str) else None
     hint = f"did you mean `{guess}`? " if guess else ""
     what = f"{fault.named} is {_found(value, fault.written())}, which is not among its values"
-    return what, f"{hint}write one of {listed(names)}"
+    more = ", or a list of benchmarks" if fault.place.keys == ("method", "repair") else ""
+    return what, f"{hint}write one of {listed(names)}{more}"
 
 
 def _out_of_range(fault: _Fault) -> tuple[str, str]:
@@ -232,10 +254,11 @@ def _not_finite(fault: _Fault) -> tuple[str, str]:
 
 def _too_long(fault: _Fault) -> tuple[str, str]:
     limit, keys = fault.context["max_length"], fault.place.keys
-    if isinstance(fault.value, list | dict):
+    if fault.kind == "too_long":
         return f"{fault.named} has more than {limit} entries", f"keep at most {limit}"
-    if keys[:1] == ("experts",) and len(keys) == 2:
-        return f"the expert name `{printable(keys[1], 40)}` is too long", f"write at most {limit} characters"
+    if len(keys) == 2 and keys[0] in _NAMED:
+        what = f"the {_NAMED[keys[0]]} name `{printable(keys[1], 40)}` is too long"
+        return what, f"write at most {limit} characters"
     return f"{fault.named} has more than {limit} characters", f"write at most {limit} characters"
 
 
@@ -244,11 +267,11 @@ def _too_short(fault: _Fault) -> tuple[str, str]:
 
 
 def _bad_name(fault: _Fault) -> tuple[str, str]:
-    name = fault.place.keys[-1]
+    kind, name = _NAMED.get(fault.place.keys[0], ""), fault.place.keys[-1]
     tidy = "-".join("".join(c if c.isascii() and c.isalnum() else " " for c in name[:64].lower()).split())
     example = f", such as `{tidy}`" if tidy else ""
     hint = f"use lower-case letters, digits, `-` and `_`, and start with a letter or digit{example}"
-    return f"the expert name `{printable(name, 40)}` is not possible", hint
+    return f"the {kind} name `{printable(name, 40)}` is not possible", hint
 
 
 _WORDING: Final[Mapping[str, Callable[[_Fault], tuple[str, str]]]] = {

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from ramekin.methods.averaging import Average, TaskArithmetic
 from ramekin.methods.base import Method
+from ramekin.methods.choosing import Arm, BestOf, Choosing, Tuned
 from ramekin.methods.dare import Dare, DareTies
 from ramekin.methods.model_stock import ModelStock
 from ramekin.methods.ram import Ram, RamPlus, RamPlusSmooth, RamUnique
@@ -27,17 +28,35 @@ METHODS: Final[tuple[type[Method], ...]] = (
     Dare,
     DareTies,
     ModelStock,
+    Arm,
+    BestOf,
+    Tuned,
 )
 
 AnyMethod = Annotated[
-    Ram | RamPlus | RamPlusSmooth | RamUnique | Average | TaskArithmetic | Ties | Dare | DareTies | ModelStock,
+    Ram
+    | RamPlus
+    | RamPlusSmooth
+    | RamUnique
+    | Average
+    | TaskArithmetic
+    | Ties
+    | Dare
+    | DareTies
+    | ModelStock
+    | Arm
+    | BestOf
+    | Tuned,
     Field(discriminator="name"),
 ]
 
 __all__ = [
     "METHODS",
     "AnyMethod",
+    "Arm",
     "Average",
+    "BestOf",
+    "Choosing",
     "Dare",
     "DareTies",
     "Method",
@@ -48,6 +67,7 @@ __all__ = [
     "RamUnique",
     "TaskArithmetic",
     "Ties",
+    "Tuned",
     "method_names",
 ]
 

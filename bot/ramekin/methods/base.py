@@ -19,7 +19,7 @@ MAX_FACTOR: Final = 1e6
 
 _MAX_EXPERTS: Final = 16
 
-Value = float | int | str | bool | Mapping[str, float] | None
+Value = float | int | str | bool | Mapping[str, float] | tuple[str, ...] | None
 """What a parameter can be; None where it is `1/N`."""
 
 
@@ -48,6 +48,7 @@ class Method(BaseModel):
         looks: How often each tensor is read in a pass: twice where something must be known of the tensor first.
         overlap: `defines` where the overlap of the experts decides the result, `shows` where it is only reported.
         least_experts: Fewer make no sense.
+        uses_benchmarks: Whether what models do on the manifest's benchmarks decides the result.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, serialize_by_alias=True)
@@ -58,6 +59,7 @@ class Method(BaseModel):
     looks: ClassVar[Literal[1, 2]] = 1
     overlap: ClassVar[Literal["defines", "shows"]] = "shows"
     least_experts: ClassVar[int] = 1
+    uses_benchmarks: ClassVar[bool] = False
 
     name: str
 
@@ -144,6 +146,8 @@ def show_value(value: Value) -> str:
             return "1/N"
         case bool():
             return str(value).lower()
+        case tuple():
+            return ", ".join(map(show_value, value))
         case Mapping():
             return ", ".join(f"{name} {show_value(each)}" for name, each in value.items())
     return str(value)

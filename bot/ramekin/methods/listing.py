@@ -4,10 +4,12 @@ from typing import Any, Final
 
 from pydantic.fields import FieldInfo
 
-from ramekin.methods import METHODS
+from ramekin.methods import METHODS, Choosing
 from ramekin.methods.base import Method, show_value
 
 _TIMES: Final = ("", "once", "twice")
+_WIDEST: Final = 24
+"""Defaults that are longer stand out of their column."""
 
 
 def describe_methods() -> list[dict[str, Any]]:
@@ -31,12 +33,14 @@ def describe_methods() -> list[dict[str, Any]]:
 
 def _parameter(name: str, info: FieldInfo) -> dict[str, Any]:
     required = info.is_required()
-    default = None if required else info.default
+    default = None if required else [*info.default] if isinstance(info.default, tuple) else info.default
     return {"name": name, "required": required, "default": default, "description": info.description}
 
 
 def reads_in_words(method: type[Method]) -> str:
     """How often it reads its inputs."""
+    if issubclass(method, Choosing):
+        return method.reading
     if method.looks > 1:
         return f"reads each tensor {_TIMES[method.looks]}"
     return f"reads its inputs {_TIMES[method.passes]}"
@@ -58,7 +62,7 @@ def _block(method: type[Method]) -> str:
     lines = [f"{head} (`name: {method.title()}`):{deed}"]
     lines += [f"    {line}" for line in method.formula.split("\n")]
     rows = [(name, default_in_words(info), info.description or "") for name, info in method.fields().items()]
-    widths = [max((len(row[column]) for row in rows), default=0) for column in range(2)]
+    widths = [max((len(row[column]) for row in rows if len(row[column]) <= _WIDEST), default=0) for column in range(2)]
     lines += [f"  {name:<{widths[0]}}  {default:<{widths[1]}}  {meaning}" for name, default, meaning in rows]
     lines.append(f"  {method.reference}; {reads_in_words(method)}")
     return "\n".join(lines)

@@ -15,9 +15,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
-from ramekin.methods.base import EPSILON, MAX_FACTOR, Method, Misnamed, times
+from ramekin.methods.base import EPSILON, MAX_FACTOR, Method, Misnamed, Value, times
 
 _MERGE = """tau_t = theta_t - theta_base;   m_t,i = [|tau_t,i| > epsilon];   c_i = sum_t m_t,i
 tau_i = lambda_t * tau_t,i                     where c_i = 1
@@ -77,6 +77,15 @@ class RamFamily(Method):
     overlap: ClassVar[Literal["defines", "shows"]] = "defines"
 
     epsilon: float = Field(EPSILON, ge=0, description="a change of at most this size counts as none")
+    shared: float = Field(
+        1.0, ge=0, le=MAX_FACTOR, description="factor on changes that several experts made; not in the paper, 1 there"
+    )
+
+    @model_serializer(mode="wrap")
+    def _as_the_paper_has_it(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Value]:
+        """Without the factor where it is 1: a merge by the paper has the paper's parameters, and the same key."""
+        found: dict[str, Value] = serialize(self)
+        return {name: value for name, value in found.items() if name != "shared" or value != 1}
 
     _strengthened: ClassVar[str] = " and strengthened"
 
@@ -87,9 +96,9 @@ class RamFamily(Method):
     def coefficients(self, lambdas: Sequence[float]) -> list[float]:
         """Factor on the sum of the changes by pattern, in float64: `2**N`, bit t set where expert t has changed.
 
-        It is `lambda_t` where t alone changed an element, and `1 / c` where c experts did (Eq. 7).
+        It is `lambda_t` where t alone changed an element, and `1 / c` where c experts did (Eq. 7), times `shared`.
         """
-        exact = [0.0] + [1.0 / pattern.bit_count() for pattern in range(1, 1 << len(lambdas))]
+        exact = [0.0] + [self.shared / pattern.bit_count() for pattern in range(1, 1 << len(lambdas))]
         for t, factor in enumerate(lambdas):
             exact[1 << t] = factor
         return exact
@@ -103,7 +112,7 @@ class RamFamily(Method):
         """What it did with the experts' changes."""
         return (
             f"what one expert alone had changed is kept whole{self._strengthened}, what several had changed is "
-            "averaged over those who did, and all else is the base's"
+            f"averaged over those who did{times(self.shared)}, and all else is the base's"
         )
 
 

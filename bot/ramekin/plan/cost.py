@@ -22,6 +22,10 @@ ASSUMPTIONS: Final = (
 )
 
 
+_TRACING: Final = 2 << 30
+"""Bytes beside a model that reads: torch, transformers, activations of a batch; an estimate."""
+
+
 class PlannedCost(BaseModel):
     """What a merge will take on this machine. No part of the plan's hash, since another machine has other files.
 
@@ -32,7 +36,8 @@ class PlannedCost(BaseModel):
         read_bytes: Bytes of tensors that are read, as often as the method reads them.
         write_bytes: Bytes that the output has.
         disk_bytes: Free disk that is needed: downloads and output.
-        memory_bytes: Memory that is needed, whatever the size of the model.
+        memory_bytes: Memory that is needed, whatever the size of the model; for a method that watches models at work
+            the model as well.
         seconds: Estimated time of everything, publishing included.
         assumptions: What the estimate takes for granted.
         disk: In which of two modes a run would go about it, and why; the bytes above are of that mode.
@@ -59,6 +64,7 @@ def estimate_cost(
     reads: int,
     copied: int = 0,
     *,
+    resident: int = 0,
     disk: PlannedDisk | None = None,
 ) -> PlannedCost:
     """Estimate what a merge will take.
@@ -69,6 +75,7 @@ def estimate_cost(
         layout: The merged checkpoint.
         reads: How often the method reads each tensor, all passes and looks together.
         copied: Bytes of the base's files that the output takes over.
+        resident: Bytes of a model that stays in memory while candidates take their turn in its weights.
         disk: The mode; the normal one if None.
     """
     present = frozenset(at_hand)
@@ -87,7 +94,11 @@ def estimate_cost(
         read_bytes=read,
         write_bytes=write,
         disk_bytes=disk.chosen.disk_bytes if disk else download + write,
-        memory_bytes=memory_needed(len(layout.experts), Resources(), layout.factor_bytes),
+        memory_bytes=memory_needed(len(layout.experts), Resources(), layout.factor_bytes) + _tracing(resident),
         seconds=math.ceil(seconds),
         disk=disk,
     )
+
+
+def _tracing(resident: int) -> int:
+    return resident + _TRACING if resident else 0

@@ -18,6 +18,7 @@ from ramekin.plan.disk import Room, choose_mode
 from ramekin.plan.laying import lay_out
 from ramekin.plan.layout import Layout
 from ramekin.plan.model import Action, Plan, PlannedLayout, PlannedLicence, PlannedMethod, PlannedSource
+from ramekin.plan.neurons import find_neuronless
 from ramekin.plan.objections import Permissions, inherited, objections
 from ramekin.plan.standing import Standing
 from ramekin.sources import ReadRange, Sources
@@ -82,6 +83,8 @@ def make_plan(
     facts = _facts(manifest, lock, sources)
     base, experts = facts["base"], {role: fact for role, fact in facts.items() if role != "base"}
     findings = compare_checkpoints(base, experts)
+    if manifest.method.uses_benchmarks:
+        findings = (*find_neuronless(base), *findings)
     fit = not any(finding.severity == "error" for finding in findings)
     output = manifest.output
     layout = lay_out(base, experts, dtype=output.dtype, shard_size=output.shard_size) if fit else None
@@ -201,16 +204,22 @@ def _planned_sources(lock: Lock, facts: Mapping[str, CheckpointFacts]) -> tuple[
             private=pinned.private,
             files=len(pinned.files),
             bytes=sum(file.size for file in pinned.files.values()),
-            adapter=describe_adapter(facts["base"], facts[role]),
+            adapter=describe_adapter(facts["base"], facts[role]) if role in facts else None,
         )
-        for role, pinned in lock.sources.items()
+        for role, pinned in (lock.sources | lock.data).items()
     )
 
 
 def _cost(manifest: Manifest, lock: Lock, layout: Layout, store: BlobStore, room: Room) -> PlannedCost:
     missing = store.missing(lock)
-    at_hand = {f.digest for s in lock.sources.values() for f in s.files.values()} - missing.keys()
+    at_hand = {f.digest for s in (lock.sources | lock.data).values() for f in s.files.values()} - missing.keys()
     copied = sum(lock.base.files[name].size for name in files_to_copy(lock.base.files))
     pinned = {role: source.files for role, source in lock.sources.items()}
     disk = choose_mode(room, layout, pinned, missing, passes=manifest.method.passes, copied=copied)
-    return estimate_cost(pinned.values(), at_hand, layout, manifest.method.reads, copied, disk=disk)
+    if manifest.method.uses_benchmarks and disk.mode == "low-disk":
+        reason = "models that are watched at work have to be there whole"
+        disk = disk.model_copy(update={"mode": "normal", "reason": reason})
+    data = [source.files for source in lock.data.values()]
+    resident = layout.total_size if manifest.method.uses_benchmarks else 0
+    reads = manifest.method.reads
+    return estimate_cost([*pinned.values(), *data], at_hand, layout, reads, copied, resident=resident, disk=disk)

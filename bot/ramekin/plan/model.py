@@ -27,7 +27,7 @@ class PlannedSource(_Part):
     """A source of the merge.
 
     Attributes:
-        role: `base`, or `expert:NAME`.
+        role: `base`, `expert:NAME`, or `data:BENCHMARK:USE`.
         source: Repository id, or path as the manifest has it.
         kind: `hub` or `local`.
         requested: Revision that the manifest names, None for the default branch.
@@ -52,8 +52,13 @@ class PlannedSource(_Part):
 
     @property
     def place(self) -> str:
-        """`base`, or the expert's name."""
-        return self.role.removeprefix("expert:")
+        """`base`, the expert's name, or a benchmark with the use of the file."""
+        return self.role.removeprefix("expert:").removeprefix("data:").replace(":", " ")
+
+    @property
+    def shelf(self) -> str:
+        """What stands before its name in addresses on the Hub."""
+        return "/datasets" if self.role.startswith("data:") else ""
 
 
 class PlannedLicence(_Part):

@@ -52,7 +52,7 @@ def method_text(plan: Plan) -> str:
 
 
 def _bracketed(value: Value) -> str:
-    return f"({show_value(value)})" if isinstance(value, Mapping) else show_value(value)
+    return f"({show_value(value)})" if isinstance(value, Mapping | tuple | list) else show_value(value)
 
 
 def target_text(plan: Plan) -> str:

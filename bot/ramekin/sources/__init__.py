@@ -1,12 +1,14 @@
-"""Where checkpoints come from: repositories on the Hub and local directories."""
+"""Where checkpoints and recorded runs come from: repositories on the Hub and local directories."""
 
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ramekin.manifest.benchmarks import DataReference
 from ramekin.manifest.model import Source as Reference
 from ramekin.progress import Progress
 from ramekin.sources.base import ReadRange, Role, Source
+from ramekin.sources.data import HubData, LocalData
 from ramekin.sources.hub import HubSource
 from ramekin.sources.local import LocalSource
 from ramekin.store import BlobStore
@@ -14,7 +16,7 @@ from ramekin.store import BlobStore
 if TYPE_CHECKING:
     from ramekin.client import HubClient
 
-__all__ = ["HubSource", "LocalSource", "ReadRange", "Role", "Source", "Sources"]
+__all__ = ["HubData", "HubSource", "LocalData", "LocalSource", "ReadRange", "Role", "Source", "Sources"]
 
 
 class Sources:
@@ -38,3 +40,9 @@ class Sources:
         if reference.path is not None:
             return LocalSource(reference, self._root, self._store.digests, self.progress)
         return HubSource(reference, self._connect(), self._store)
+
+    def open_data(self, reference: DataReference) -> HubData | LocalData:
+        """The recorded runs behind a reference."""
+        if reference.repo is None:
+            return LocalData(reference, self._root, self._store.digests)
+        return HubData(reference, self._connect())

@@ -12,7 +12,7 @@ ReadRange = Callable[[str, int, int], bytes]
 
 
 class Source(Protocol):
-    """A repository or a directory that a manifest names."""
+    """A repository or a directory with a checkpoint that a manifest names."""
 
     def pin(self, role: Role) -> PinnedSource:
         """Look at the source now and pin what it holds.

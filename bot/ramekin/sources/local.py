@@ -15,13 +15,18 @@ from ramekin.sources.declared import CARD_LIMIT, declared_in
 from ramekin.text import printable
 
 
+def local_path(name: str, root: Path) -> Path:
+    """Where something local is that a manifest names, as an absolute path."""
+    # Not pathlib's expanduser and resolve: both raise for a user, or a link, that leads nowhere.
+    return Path(os.path.abspath(root / os.path.expanduser(name)))  # noqa: PTH100, PTH111
+
+
 class LocalSource:
     """A directory with a checkpoint, as `save_pretrained` writes it."""
 
     def __init__(self, reference: Reference, root: Path, digests: DigestMemory, progress: Progress) -> None:
         self._name = str(reference)
-        # Not pathlib's expanduser and resolve: both raise for a user, or a link, that leads nowhere.
-        self.directory = Path(os.path.abspath(root / os.path.expanduser(self._name)))  # noqa: PTH100, PTH111
+        self.directory = local_path(self._name, root)
         self._digests = digests
         self._progress = progress
 

@@ -1,0 +1,331 @@
+"""ARM and what it is made of: the choice of one merge among many by what the models do on benchmarks.
+
+ARM is Agent-Role Merging (arXiv 2601.07309). The backbone is the candidate whose salient neurons are most like the
+experts' own, each expert on the benchmarks that it is best at; where the backbone is weak, the expert's neurons are put
+into it, but for those that other benchmarks need.
+
+    candidates    M_g = g(experts)                                       for g in the pool             (Eq. 1)
+    saliency      s_l[j] = mean over trajectories of mean over the role's tokens of |z_l[j]|           (Eq. 2)
+    salient       S_l = the ceil(top_k * f_l) largest s_l                                              (Eq. 3)
+    overlap       AOS(g; b) = |S(M_g; b) & S(donor_b; b)| / |S(M_g; b) | S(donor_b; b)|                (Eq. 4)
+    backbone      g* = argmax_g mean_b AOS(g; b)                                                       (Eq. 5)
+    transplant    the neurons of S(donor_b; b) without those of S(M_g*; b'), b' != b, for each weak b  (Eq. 6-8)
+
+`best-of` is the choice alone, by any of the signals, and without transplantation.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Final, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, field_validator
+from pydantic_core import PydanticCustomError
+
+from ramekin.methods.averaging import Average, TaskArithmetic
+from ramekin.methods.base import Method, Misnamed, Value, show_value
+from ramekin.methods.dare import Dare, DareTies
+from ramekin.methods.model_stock import ModelStock
+from ramekin.methods.ram import Ram, RamPlus, RamPlusSmooth, RamUnique
+from ramekin.methods.ties import Ties
+
+Signal = Literal["aos", "likelihood", "scores"]
+"""By what candidates are chosen: overlap of neurons, likelihood of the role's tokens on development data, scores."""
+
+Collision = Literal["last", "first", "skip"]
+Precision = Literal["base", "bfloat16", "float16", "float32"]
+"""Element type that models are run in; `base`: that of the base's weights."""
+
+MOST_CANDIDATES: Final = 64
+_IN_WORDS: Final[Mapping[Signal, str]] = {
+    "aos": "overlap of its neurons with the experts'",
+    "likelihood": "likelihood of its roles on development data",
+    "scores": "scores on development data",
+}
+
+Operator = Annotated[
+    Ram | RamPlus | RamPlusSmooth | RamUnique | Average | TaskArithmetic | Ties | Dare | DareTies | ModelStock,
+    Field(discriminator="name"),
+]
+"""A method that merges weights by itself."""
+
+
+def _entry(value: object) -> object:
+    return {"name": value} if isinstance(value, str) else value
+
+
+def _listed(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _one_or_many(value: object) -> object:
+    return (value,) if isinstance(value, str) else _listed(value)
+
+
+def _not_empty(value: tuple[Any, ...]) -> tuple[Any, ...]:
+    # The validator's own check counts only the entries that are right, and so complains twice.
+    if not value:
+        raise PydanticCustomError("manifest", "is empty", {"hint": "write at least one entry, or leave it out"})
+    return value
+
+
+def _once_each(value: tuple[Any, ...]) -> tuple[Any, ...]:
+    if twice := next((each for each in value if value.count(each) > 1), None):
+        raise PydanticCustomError("manifest", "has `{each}` twice", {"each": twice, "hint": "keep one"})
+    return value
+
+
+def _form_of_repair(value: object) -> str:
+    return "list" if isinstance(value, list | tuple) else "word"
+
+
+Pool = Annotated[
+    tuple[Annotated[Operator, BeforeValidator(_entry)], ...],
+    Field(max_length=MOST_CANDIDATES, json_schema_extra={"minItems": 1}),
+    BeforeValidator(_listed),
+    AfterValidator(_not_empty),
+]
+Signals = Annotated[
+    tuple[Signal, ...],
+    Field(max_length=3, json_schema_extra={"minItems": 1}),
+    BeforeValidator(_one_or_many),
+    AfterValidator(_not_empty),
+    AfterValidator(_once_each),
+]
+_Names = Annotated[tuple[str, ...], BeforeValidator(_listed), AfterValidator(_not_empty), AfterValidator(_once_each)]
+Repair = Annotated[
+    Annotated[Literal["auto", "all", "none"], Tag("word")] | Annotated[_Names, Tag("list")],
+    Discriminator(_form_of_repair),
+]
+REPAIR_FORMS: Final = frozenset({"word", "list"})
+"""Parts of the location of an error in `repair` that are no keys."""
+
+PAPERS_POOL: Final = (Average(), TaskArithmetic(), Ties(), Dare(), DareTies(), ModelStock())
+"""The candidates of the paper, as far as it names them."""
+
+WIDE_POOL: Final = (*PAPERS_POOL, Ram(), RamPlus(), RamPlusSmooth())
+"""The same with RAM's family."""
+
+
+def _names(pool: Sequence[Method]) -> Any:
+    """A pool as a manifest writes it: so the default is listed, too."""
+    return tuple(entry.title() for entry in pool)
+
+
+def label_of(method: Method) -> str:
+    """What a candidate is called: its name, with the parameters that were written, such as `ties (density 0.5)`."""
+    written = {key: value for key, value in _written(method).items() if key != "name"}
+    if not written:
+        return method.title()
+    return f"{method.title()} ({', '.join(f'{key} {show_value(value)}' for key, value in written.items())})"
+
+
+def _written(method: Method) -> Mapping[str, Value]:
+    """Parameters that are not the default's, in the order of their definition."""
+    fields = method.fields()
+    return {
+        name: value
+        for name, value in method.parameters().items()
+        if fields[name].is_required() or value != fields[name].get_default()
+    }
+
+
+class Choosing(Method):
+    """What all that choose among candidates share."""
+
+    uses_benchmarks: ClassVar[bool] = True
+    reading: ClassVar[str] = "reads its inputs for all candidates together, and again for the one it writes"
+
+    @property
+    def candidates(self) -> dict[str, Method]:
+        """The pool by what each candidate is called, in its order."""
+        return {label_of(entry): entry for entry in self.members}
+
+    @property
+    def members(self) -> Sequence[Method]:
+        """The pool."""
+        found: Sequence[Method] = getattr(self, "pool", ())
+        return found
+
+    @property
+    def signals(self) -> tuple[Signal, ...]:
+        """By what the candidate is chosen, in order."""
+        found: tuple[Signal, ...] = getattr(self, "select", ())
+        return found
+
+    @property
+    def judged_by(self) -> str:
+        """The signals in words."""
+        return ", then ".join(_IN_WORDS[signal] for signal in self.signals)
+
+    @property
+    def keeps_apart(self) -> bool:
+        """Whether part of the development data is kept for the end, to tell what was chosen on the others is worth."""
+        return False
+
+    @property
+    def wants_development(self) -> bool:
+        """Whether it looks at development data: without any, part of the calibration data is set aside."""
+        return "likelihood" in self.signals
+
+    @property
+    def reads(self) -> int:
+        """How often each tensor is read: for all candidates at once, and for the one that is written."""
+        most = max((entry.passes * entry.looks for entry in self.members), default=1)
+        return 2 * most
+
+    def parameters(self) -> dict[str, Value]:
+        """All parameters, the pool as the names of its candidates."""
+        rest: dict[str, Value] = self.model_dump(exclude={"name", "pool"})
+        return {"pool": tuple(self.candidates)} | rest
+
+    def misnamed(self, experts: Sequence[str]) -> tuple[Misnamed, ...]:
+        """Those of the pool's entries."""
+        return tuple(
+            Misnamed(f"pool.{number}.{found.parameter}", found.name, known=found.known)
+            for number, entry in enumerate(self.members)
+            for found in entry.misnamed(experts)
+        )
+
+    @field_validator("pool", check_fields=False)
+    @classmethod
+    def _are_different(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
+        labels = [label_of(entry) for entry in value]
+        if twice := next((label for label in labels if labels.count(label) > 1), None):
+            raise PydanticCustomError(
+                "manifest", "has `{label}` twice", {"label": twice, "hint": "keep one, or give it other parameters"}
+            )
+        return value
+
+
+_CHOICE: Final = """M_g = g(experts)   for g in pool
+s_l[j](M; b) = mean over trajectories of b of mean over the role's tokens of |z_l[j]|,   z_l into MLP l's last layer
+S_l(M; b) = the ceil(top_k * f_l) largest s_l
+AOS(g; b) = |S(M_g; b) & S(donor_b; b)| / |S(M_g; b) | S(donor_b; b)|"""
+
+
+class Arm(Choosing):
+    """ARM: the candidate whose neurons do what the experts' do, given the experts' own neurons where it is weak."""
+
+    formula: ClassVar[str] = (
+        _CHOICE + "\ng* = argmax_g mean_b AOS(g; b)\n"
+        "T_b = S(donor_b; b) without the union of S(M_g*; b') over b' != b,   for each weak b\n"
+        "theta = M_g*, with the donor's rows of gate and up, and column of down, for each neuron of T_b"
+    )
+    reference: ClassVar[str] = "arXiv 2601.07309, Eq. 1-8"
+    least_experts: ClassVar[int] = 2
+
+    name: Literal["arm"] = "arm"
+    pool: Pool = Field(
+        _names(PAPERS_POOL),
+        validate_default=True,
+        description="the candidates: names of methods, or mappings with their parameters",
+        examples=[["average", {"name": "ties", "density": 0.3}]],
+    )
+    top_k: float = Field(0.1, gt=0, le=1, description="share of each layer's neurons that count as salient")
+    select: Signals = Field(
+        ("aos",),
+        description="by what the backbone is chosen: `aos`, `likelihood`, `scores`, or a list of them in which the "
+        "next decides what the one before leaves within its noise",
+        examples=["aos", ["aos", "likelihood"]],
+    )
+    repair: Repair = Field(
+        "auto",
+        description="which benchmarks get their expert's neurons: `auto` for the weak ones, `all`, `none`, or a list, "
+        "the last of which wins a neuron that several want",
+        examples=["auto", ["tau-bench"]],
+    )
+    protect: bool = Field(True, description="whether neurons that other benchmarks need stay")
+    collisions: Collision = Field(
+        "last", description="who gets a neuron that several want: the `last` repaired, the `first`, or nobody: `skip`"
+    )
+    trace_dtype: Precision = Field("base", description="element type that models are traced in; `base`: the base's own")
+
+    @property
+    def wants_development(self) -> bool:
+        """Likewise, and where weak benchmarks are told by likelihood."""
+        return super().wants_development or self.repair == "auto"
+
+    @property
+    def deed(self) -> str:
+        """What it did with the experts' changes."""
+        like = "whose neurons are most like the experts' in the roles that they play"
+        taken = f"the one was taken {like}" if self.select == ("aos",) else f"the best was taken, by {self.judged_by}"
+        return f"of {len(self.pool)} candidates {taken}, and where it was weak it got the experts' own neurons"
+
+
+class BestOf(Choosing):
+    """Best of a pool: the candidate that does best on development data, by a signal of your choice."""
+
+    formula: ClassVar[str] = (
+        _CHOICE + "\nNLL(g; b) = mean over development trajectories of b of mean over the role's tokens of "
+        "-log p(token | before)\n"
+        "theta = M_g*,   g* = argmin_g mean_b NLL(g; b),   or argmax_g of mean AOS or mean score"
+    )
+    reference: ClassVar[str] = "arXiv 2601.07309, Eq. 1-5, with other signals"
+    least_experts: ClassVar[int] = 2
+
+    name: Literal["best-of"] = "best-of"
+    pool: Pool = Field(
+        _names(WIDE_POOL),
+        validate_default=True,
+        description="the candidates: names of methods, or mappings with their parameters",
+        examples=[["ram", {"name": "task-arithmetic", "weight": 0.7}]],
+    )
+    select: Signals = Field(
+        ("likelihood",),
+        description="by what the winner is chosen: `likelihood`, `aos`, `scores`, or a list of them in which the next "
+        "decides what the one before leaves within its noise",
+        examples=["likelihood", ["scores", "likelihood"]],
+    )
+    top_k: float = Field(0.1, gt=0, le=1, description="share of each layer's neurons that count as salient for AOS")
+    trace_dtype: Precision = Field("base", description="element type that models are run in; `base`: the base's own")
+
+    @property
+    def deed(self) -> str:
+        """What it did with the experts' changes."""
+        return f"of {len(self.pool)} candidates the best was taken, by {self.judged_by}"
+
+
+class Tuned(Choosing):
+    """Tuned: the best of a pool, its coefficients moved to what development data find most likely; without training."""
+
+    formula: ClassVar[str] = (
+        "NLL(theta; b) = mean over development trajectories of b of mean over the role's tokens of "
+        "-log p(token | before)\n"
+        "theta = g(experts; c*),   g the method of argmin over the pool of mean_b NLL\n"
+        "c* = what a pattern search from its coefficients finds: each in turn times and by s, s = 1.5, sqrt(1.5), ..."
+    )
+    reference: ClassVar[str] = "pattern search after Hooke and Jeeves, 1961; RAM (arXiv 2601.13572) among the methods"
+    least_experts: ClassVar[int] = 2
+
+    name: Literal["tuned"] = "tuned"
+    pool: Pool = Field(
+        _names(WIDE_POOL),
+        validate_default=True,
+        description="where to begin: the best of these methods",
+        examples=[["ram", "task-arithmetic"]],
+    )
+    budget: int = Field(24, ge=1, le=1000, description="how many candidates may be tried beyond the pool")
+    trace_dtype: Precision = Field("base", description="element type that models are run in; `base`: the base's own")
+
+    @property
+    def signals(self) -> tuple[Signal, ...]:
+        """Likelihood alone."""
+        return ("likelihood",)
+
+    @property
+    def judged_by(self) -> str:
+        """The signals in words."""
+        return ", then ".join(_IN_WORDS[signal] for signal in self.signals)
+
+    @property
+    def keeps_apart(self) -> bool:
+        """Yes: what was found has been chosen on development data."""
+        return True
+
+    @property
+    def deed(self) -> str:
+        """What it did with the experts' changes."""
+        return (
+            f"the best of {len(self.pool)} candidates was taken by likelihood of its roles on development data, and "
+            f"its coefficients were moved, in up to {self.budget} tries, to where these data are most likely"
+        )
