@@ -1,10 +1,11 @@
 """`ramekin/report.json`: what a merge did, written by `merge`, read by every command that takes a directory."""
 
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from ramekin.choice import ReportedActivation, ReportedComparison
 from ramekin.errors import DamagedError
 from ramekin.lock.model import FileName, Sha256
 from ramekin.methods import AnyMethod
@@ -102,6 +103,8 @@ class Report(_Part):
     Attributes:
         key: Key of the merge.
         ramekin: Version that merged.
+        comparison: The choice among candidates, for methods that make one.
+        activation: What ARM saw and did; for ARM only.
         notes: What the plan found worth telling, such as a vocabulary that was padded differently.
         texts: Digest of the manifest's card texts, by which a change of them alone is known.
     """
@@ -113,6 +116,8 @@ class Report(_Part):
     base: ReportedSource
     experts: tuple[ReportedExpert, ...]
     overlap: ReportedOverlap
+    comparison: ReportedComparison | None = None
+    activation: ReportedActivation | None = None
     notes: tuple[str, ...] = ()
     texts: str
     output: ReportedOutput
@@ -122,7 +127,16 @@ class Report(_Part):
 
     def to_json(self) -> str:
         """The file's text: keys in a fixed order, two spaces, a final newline."""
-        return self.model_dump_json(by_alias=True, indent=2) + "\n"
+        return self.model_dump_json(by_alias=True, indent=2, exclude=self._absent) + "\n"
+
+    def to_data(self) -> dict[str, Any]:
+        """The same as data."""
+        return self.model_dump(mode="json", by_alias=True, exclude=self._absent)
+
+    @property
+    def _absent(self) -> set[str]:
+        """Parts that only some methods have."""
+        return {name for name in ("comparison", "activation") if getattr(self, name) is None}
 
 
 def report_overlap(overlap: Overlap, names: tuple[str, ...], lambdas: tuple[float, ...] | None) -> ReportedOverlap:

@@ -20,7 +20,7 @@ from ramekin.hub.cards import judge
 from ramekin.lock.model import CardFacts
 from ramekin.manifest.model import CardTexts
 from ramekin.markdown import plain
-from ramekin.methods import METHODS, Average, Dare, DareTies, ModelStock, Ram, RamPlusSmooth, RamUnique, Ties
+from ramekin.methods import METHODS, Average, Choosing, Dare, DareTies, ModelStock, Ram, RamPlusSmooth, RamUnique, Ties
 from ramekin.methods.base import show_value
 from ramekin.methods.ram import RamFamily
 from ramekin.report import FileRecord, Report
@@ -28,7 +28,8 @@ from ramekin.report import FileRecord, Report
 GOLDEN = Path(__file__).parent / "golden"
 NAMES = ("coder", "tool", "memory")
 WEIGHTS = {"coder": 0.5, "tool": 1.0, "memory": 0.25}
-MADE = {method.title(): method() for method in METHODS if method is not RamUnique} | {
+WEIGHING = [method for method in METHODS if method is not RamUnique and not issubclass(method, Choosing)]
+MADE = {method.title(): method() for method in WEIGHING} | {
     "ram-unique": RamUnique(expert="tool"),
     "ties-weighted": Ties(weight=WEIGHTS),
     "dare-ties-seeded": DareTies(drop_rate=0.9, seed=7, **{"lambda": 0.5}),

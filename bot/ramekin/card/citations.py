@@ -4,6 +4,15 @@ import re
 from typing import Final
 
 _PAPERS: Final = {
+    "2601.07309": """@article{feng2026arm,
+  title         = {ARM: Role-Conditioned Neuron Transplantation for Training-Free Generalist LLM Agent Merging},
+  author        = {Feng, Zhuoka and Chen, Kang and Zhao, Sihan and Xiong, Kai and Wang, Yaoning and Yu, Minshen and
+                   Nian, Junjie and Xiao, Changyi and Cao, Yixin and Jiang, Yugang},
+  year          = {2026},
+  eprint        = {2601.07309},
+  archivePrefix = {arXiv},
+  url           = {https://arxiv.org/abs/2601.07309}
+}""",
     "2601.13572": """@article{yuan2026behavior,
   title         = {Behavior Knowledge Merge in Reinforced Agentic Models},
   author        = {Yuan, Xiangchi and Shi, Dachuan and Zhang, Chunhui and Liu, Zheyuan and Yao, Shenglong and

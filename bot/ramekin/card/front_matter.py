@@ -11,7 +11,8 @@ from ruamel.yaml.representer import SafeRepresenter
 
 from ramekin.licences import Inheritance
 from ramekin.lock.model import CardFacts, Lock
-from ramekin.manifest.model import REPO_PATTERN, CardTexts
+from ramekin.manifest.model import CardTexts
+from ramekin.manifest.parts import REPO_PATTERN
 from ramekin.markdown import plain
 
 FrontMatter = Mapping[str, str | list[str]]

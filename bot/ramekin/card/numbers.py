@@ -46,6 +46,16 @@ def ratio(value: float | None) -> str:
     return "∞" if value is None else f"{value:.6g}"
 
 
+def decimal(value: float, digits: int = 4) -> str:
+    """A number with so many digits after the point, never a negative zero: `0.4312`."""
+    return f"{value:.{digits}f}".replace("-", "") if abs(value) < 0.5 * 10**-digits else f"{value:.{digits}f}"
+
+
+def score(value: float) -> str:
+    """A score, of whatever scale: `0.590`, `59.0`, `1,590`."""
+    return f"{value:,.{3 if abs(value) < 10 else 1 if abs(value) < 1000 else 0}f}"
+
+
 FILTERS: Final[Mapping[str, Callable[..., str]]] = {
     "grouped": grouped,
     "short": short,

@@ -7,6 +7,7 @@ the plot is shown at its own size.
 from dataclasses import dataclass
 from typing import Final
 
+from ramekin.card.lettering import fitted, listed
 from ramekin.card.numbers import percent, rough_percent, short
 from ramekin.card.patterns import MOST_SHOWN, Pattern, Patterns
 from ramekin.markdown import plain
@@ -136,7 +137,7 @@ def describe_overlap(patterns: Patterns, most: int = 3) -> str:
 
 def _who(pattern: Pattern) -> str:
     names = [plain(name, _LONGEST_NAME) for name in pattern.names]
-    return f"{names[0]} alone" if len(names) == 1 else " and ".join([", ".join(names[:-1]), names[-1]])
+    return f"{names[0]} alone" if len(names) == 1 else listed(names)
 
 
 def _step(columns: int) -> int:
@@ -170,21 +171,13 @@ def _rows(report: Report, baseline: float) -> tuple[Row, ...]:
     return tuple(
         Row(
             y=baseline + 14 + _ROW * (place + 0.5),
-            name=_fitting(name),
+            name=fitted(name, _NAME_WIDTH, _LONGEST_NAME),
             label=f"{short(overlap.changed)} · {percent(overlap.density)}",
             length=round((_NAMES - 24) * overlap.changed / longest, 1),
             striped=place % 2 == 0,
         )
         for place, (name, overlap) in enumerate(overlaps)
     )
-
-
-def _fitting(name: str) -> str:
-    """A name, cut to the room that there is before the numbers; widths are those of a common sans-serif."""
-    kept = plain(name, _LONGEST_NAME)
-    while len(kept) > 1 and sum(5 if c in "ijltfr-." else 12 if c in "mwMW" else 8 for c in kept) > _NAME_WIDTH:
-        kept = kept[:-1].rstrip("…") + "…" if not kept.endswith("…") else kept[:-2] + "…"
-    return kept
 
 
 def _columns(patterns: Patterns, rows: tuple[Row, ...], baseline: float, left: float, step: int) -> tuple[Column, ...]:

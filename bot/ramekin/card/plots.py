@@ -1,27 +1,64 @@
 """The plots of a card: small SVG files, drawn from the report alone."""
 
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Any, Final
 
+from ramekin.card.candidates_plot import lay_out_candidates
+from ramekin.card.contest import Contest, arranged, contest_of
+from ramekin.card.heat_plot import lay_out_heat
+from ramekin.card.layers_plot import lay_out_layers, lay_out_transplant
 from ramekin.card.overlap_plot import lay_out_overlap
 from ramekin.card.patterns import patterns_of
+from ramekin.card.roles_plot import lay_out_roles
+from ramekin.choice import ReportedComparison
 from ramekin.report import Report
 from ramekin.templating import template_environment
 
 
 def render_plots(report: Report) -> dict[str, str]:
-    """All plots of a report.
+    """All plots of a report that it has something for.
 
     Returns:
         The SVG of each by its file name. The same report gives the same bytes.
     """
-    return {name: draw(report) for name, draw in _PLOTS.items()}
-
-
-def _overlap(report: Report) -> str:
     names = tuple(expert.name for expert in report.experts)
-    plot = lay_out_overlap(report, patterns_of(report.overlap, names))
-    return template_environment(markup=True).get_template("plots/overlap.svg.jinja").render(plot=plot)
+    drawn = {"overlap.svg": _draw("overlap.svg", lay_out_overlap(report, patterns_of(report.overlap, names)))}
+    contest = contest_of(report)
+    return drawn | (_drawn(contest) if contest else {})
 
 
-_PLOTS: Final[Mapping[str, Callable[[Report], str]]] = {"overlap.svg": _overlap}
+def render_comparison_plots(comparison: ReportedComparison) -> dict[str, str]:
+    """The plots of a choice among candidates that nothing was made of yet, likewise."""
+    return _drawn(arranged(comparison))
+
+
+def _drawn(contest: Contest) -> dict[str, str]:
+    return {name: _draw(_TEMPLATES.get(name, name), _PLOTS[name](contest)) for name in plots_of(contest)}
+
+
+def plots_of(contest: Contest) -> tuple[str, ...]:
+    """Which plots there are of a choice among candidates."""
+    activation = contest.activation
+    transplanted = activation.transplanted.values() if activation else ()
+    there = {
+        "aos.svg": contest.has("aos") and bool(contest.benchmarks),
+        "candidates.svg": contest.has("likelihood") or contest.has("scores"),
+        "aos-layers.svg": bool(activation and activation.per_layer and all(activation.per_layer.values())),
+        "roles.svg": bool(activation) and len(contest.benchmarks) > 1,
+        "transplant.svg": any(found.neurons for found in transplanted),
+    }
+    return tuple(name for name in _PLOTS if there[name])
+
+
+def _draw(template: str, plot: object) -> str:
+    return template_environment(markup=True).get_template(f"plots/{template}.jinja").render(plot=plot)
+
+
+_PLOTS: Final[Mapping[str, Callable[[Contest], Any]]] = {
+    "aos.svg": lay_out_heat,
+    "candidates.svg": lay_out_candidates,
+    "aos-layers.svg": lay_out_layers,
+    "roles.svg": lay_out_roles,
+    "transplant.svg": lay_out_transplant,
+}
+_TEMPLATES: Final = {"aos-layers.svg": "layers.svg", "transplant.svg": "layers.svg"}

@@ -1,18 +1,19 @@
 """The model card as text. The same report, texts and lock give the same card, byte for byte."""
 
-import re
 from dataclasses import dataclass
 from typing import Final
 
 from ramekin.card import numbers
+from ramekin.card.choice_part import choice_part, first_and_more, show_parameters
 from ramekin.card.citations import citations_of
+from ramekin.card.consistency import check_report, merged_by
 from ramekin.card.front_matter import dump_front_matter, front_matter
 from ramekin.card.overlap_plot import describe_overlap
 from ramekin.card.patterns import patterns_of
-from ramekin.errors import DamagedError, IncompatibleError
+from ramekin.errors import IncompatibleError
 from ramekin.licences import claims_of, inherit
 from ramekin.lock.model import Lock, PinnedSource
-from ramekin.manifest.model import REPO_PATTERN, CardTexts
+from ramekin.manifest.model import CardTexts
 from ramekin.markdown import HUB
 from ramekin.methods import Method
 from ramekin.methods.base import show_value
@@ -63,15 +64,16 @@ def render_card(report: Report, texts: CardTexts, lock: Lock, endpoint: str = HU
         endpoint: The Hub that repositories are linked to; without https there are no links.
 
     Raises:
-        DamagedError: Report and lock do not belong together.
+        DamagedError: Report and lock, or parts of the report, do not belong together.
         IncompatibleError: The licences of the sources, and the one that the manifest names, cannot all be met.
     """
-    _check(report, lock)
+    check_report(report, lock)
     licence = inherit(claims_of(lock), texts.license)
     if licence.problems:
         raise IncompatibleError(problems=licence.problems)
     names = tuple(expert.name for expert in report.experts)
     patterns = patterns_of(report.overlap, names)
+    made_by, choice = merged_by(report), choice_part(report, endpoint)
     template = template_environment(markup=False).get_template("card/README.md.jinja")
     return template.render(
         front_matter=dump_front_matter(front_matter(lock, texts, licence, report.method.name)),
@@ -88,29 +90,19 @@ def render_card(report: Report, texts: CardTexts, lock: Lock, endpoint: str = HU
         patterns=patterns,
         overlap_words=describe_overlap(patterns),
         method=report.method,
-        ram=isinstance(report.method, RamFamily),
-        shown_only=report.method.overlap == "shows",
+        made_by=made_by,
+        ram=isinstance(made_by, RamFamily),
+        whole=isinstance(made_by, RamFamily) and not (choice and choice.contest.repaired),
+        shown_only=made_by.overlap == "shows",
         parameters=_parameters(report.method),
-        citations=citations_of(report.method.reference),
+        citations=_citations(report.method, made_by),
+        choice=choice,
+        show_parameters=show_parameters,
+        first_and_more=first_and_more,
         chat_template=_CHAT_TEMPLATE in report.output.files,
         endpoint=endpoint,
         number=numbers,
     )
-
-
-def _check(report: Report, lock: Lock) -> None:
-    """Refuse what does not belong together, and a name that is none."""
-    names = [expert.name for expert in report.experts]
-    if report.key != lock.key or names != [*lock.experts] or set(names) != set(report.overlap.experts):
-        raise DamagedError("the report and the lock are from different merges", "merge again, or restore both files")
-    rescaled = isinstance(report.method, RamFamily)
-    factors = [report.overlap.experts[name].factor for name in names]
-    if report.method.misnamed(names) or any((factor is None) == rescaled for factor in factors):
-        raise DamagedError("the report has a method that does not fit its experts", "merge again, or restore the file")
-    if any(len(code) != len(names) or set(code) - {"0", "1"} for code in report.overlap.patterns):
-        raise DamagedError("the report has patterns that do not fit its experts", "merge again, or restore the file")
-    if not re.fullmatch(REPO_PATTERN, report.output.repo):
-        raise DamagedError("the report names no repository as its output", "merge again, or restore the file")
 
 
 def _shown(
@@ -127,3 +119,8 @@ def _parameters(method: Method) -> tuple[Parameter, ...]:
         Parameter(name, show_value(value), described[name].description or "")
         for name, value in method.parameters().items()
     )
+
+
+def _citations(*methods: Method) -> tuple[str, ...]:
+    """The papers of all methods that took part, each once."""
+    return tuple(dict.fromkeys(entry for method in methods for entry in citations_of(method.reference)))

@@ -16,7 +16,7 @@ def show_outcome(terminal: Terminal, outcome: Outcome) -> None:
         "commit": published.commit if published else None,
         "url": published.url if published else None,
         "directory": str(outcome.directory) if outcome.directory else None,
-        "report": report.model_dump(mode="json", by_alias=True) if report else None,
+        "report": report.to_data() if report else None,
     }
     if published is None:
         terminal.result(render_plan(outcome.plan, "text"), data)
