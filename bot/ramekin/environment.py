@@ -104,6 +104,11 @@ class Environment:
         """Directory for ramekin's own downloads and unfinished work."""
         return self.home / "ramekin"
 
+    @property
+    def measured(self) -> Path:
+        """Directory for what was measured of models."""
+        return self.state / "measured"
+
     @classmethod
     def read(cls, variables: Mapping[str, str] | None = None) -> "Environment":
         """Read the environment; the real one unless `variables` are given."""

@@ -8,8 +8,10 @@ Each stage is a module of its own; what branches, branches inside it.
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ramekin.errors import PublishError
+from ramekin.benchmarks import fetch_benchmarks, read_benchmarks
+from ramekin.errors import PublishError, UsageError
 from ramekin.fetch import Fetched, fetch_sources
 from ramekin.lock.making import LockPolicy, settle_lock
 from ramekin.lock.model import Lock
@@ -29,6 +31,9 @@ from ramekin.sources import Sources
 from ramekin.staging import clear_workplace, finished, staging_directory, workplace
 from ramekin.stock import InPlace, Shelf, gather
 from ramekin.workbench import Workbench
+
+if TYPE_CHECKING:
+    from ramekin.merge.chosen import Recorded
 
 
 @dataclass(frozen=True)
@@ -93,6 +98,9 @@ class Outcome:
 def prepare(bench: Workbench, request: Request, *, ask_target: bool = True) -> Prepared:
     """Manifest, lock and plan. A new lock is written once its sources are known to fit together."""
     loaded = read_manifest(request.manifest)
+    if request.low_disk and loaded.manifest.method.uses_benchmarks:
+        what = f"`{loaded.manifest.method.name}` watches models at work, which have to be there whole"
+        raise UsageError(what, "leave out --low-disk")
     sources = bench.sources(request.root or loaded.directory)
     settled = settle_lock(loaded, sources, request.lock)
     standing = look_at(bench.client, loaded.manifest) if ask_target else unseen(loaded.manifest)
@@ -148,8 +156,12 @@ def merge_prepared(
     device: str = "auto",
     replace: bool = False,
     shelf: Shelf | None = None,
+    recorded: "Recorded | None" = None,
 ) -> Report:
-    """Fetch and merge into a directory, which appears complete or not at all, but for what the shelf takes over."""
+    """Fetch and merge into a directory, which appears complete or not at all, but for what the shelf takes over.
+
+    A choice among candidates that was `recorded` is made again as it was.
+    """
     shelf = shelf or InPlace()
     layout = prepared.made.mergeable()
     if report := finished(out, prepared.lock.key, replace=replace, elsewhere=shelf.has):
@@ -167,16 +179,38 @@ def merge_prepared(
         needed = memory_needed(len(layout.experts), resources, layout.factor_bytes)
         check_room((), memory_of_all(team.neighbours, needed))
     started = time.monotonic()
+    data = _benchmarks(bench, prepared) if recorded is None else {}
     stock = gather(bench, prepared, shelf)
     seconds = time.monotonic() - started
     notes = tuple(f"{note.place}: {note.subject}: {note.what}" for note in prepared.plan.notes)
-    job = MergeJob(prepared.loaded, prepared.lock, layout, notes, bench.environment.endpoint, resources, team)
+    job = MergeJob(
+        prepared.loaded,
+        prepared.lock,
+        layout,
+        notes,
+        bench.environment.endpoint,
+        resources,
+        team,
+        data=data,
+        store=bench.environment.measured,
+        device=device,
+        recorded=recorded,
+    )
     return merge_into(out, job, stock, bench.terminal, seconds=seconds, replace=replace)
 
 
 def fetch(bench: Workbench, prepared: Prepared) -> Fetched:
     """Every pinned file on this machine, checked."""
     return fetch_sources(prepared.lock, prepared.loaded.manifest, prepared.sources, bench.store, lambda: bench.client)
+
+
+def _benchmarks(bench: Workbench, prepared: Prepared) -> dict[str, Path]:
+    """The benchmarks' files on this machine, if the method looks at them; what is wrong with them is told now."""
+    if not prepared.loaded.manifest.method.uses_benchmarks:
+        return {}
+    data = fetch_benchmarks(bench, prepared.loaded, prepared.lock, prepared.sources)
+    read_benchmarks(bench, prepared.loaded, prepared.lock, prepared.sources, data)
+    return data
 
 
 def _own_place(bench: Workbench, repo: str) -> Path:

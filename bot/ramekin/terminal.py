@@ -3,14 +3,16 @@
 import contextlib
 import errno
 import json
+import re
 import sys
+import time
 import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from ramekin.errors import InternalError, Problem, RamekinError, ResourceError, UsageError
-from ramekin.progress import Bar
+from ramekin.progress import Bar, Unit
 from ramekin.text import CUT, harmless, printable
 
 if TYPE_CHECKING:
@@ -25,6 +27,18 @@ _LONGEST: Final = 600
 _BOLD_RED: Final = "\x1b[1;31m"
 _BOLD_CYAN: Final = "\x1b[1;36m"
 _PLAIN: Final = "\x1b[0m"
+
+
+_MARK: Final = "\x1b[1;30;43m"
+_MARKS: Final = ("\ufdd0", "\ufdd1")  # no characters: what is shown has none of them
+_SPLIT: Final = re.compile(f"([{''.join(_MARKS)}])")
+
+
+def marked(pieces: Iterable[tuple[str, bool]]) -> str:
+    """Pieces of a text in a result, some of which are to stand out: by colour, or between brackets."""
+    begin, end = _MARKS
+    bare = ((_SPLIT.sub("", text), inside) for text, inside in pieces)
+    return "".join(f"{begin}{text}{end}" if inside else text for text, inside in bare)
 
 
 class Terminal:
@@ -50,6 +64,7 @@ class Terminal:
         self._out = out or sys.stdout
         self._err = err or sys.stderr
         self._color = color and self._err.isatty()
+        self._color_out = color and self._out.isatty()
         self._secrets: tuple[str, ...] = ()
         self._answered = False
         self._bars: RichProgress | None = None
@@ -66,7 +81,9 @@ class Terminal:
         if self.json_output:
             # The old form of a workflow command counts wherever it stands; escaped, it is the same JSON.
             text = json.dumps(data, indent=2, ensure_ascii=True).replace("##[", "#\\u0023[")
-        print(harmless(self._clean(text.rstrip("\n"))), file=self._out, flush=True)
+        codes = dict(zip(_MARKS, (_MARK, _PLAIN) if self._color_out else ("⟦", "⟧"), strict=True))
+        parts = _SPLIT.split(self._clean(text.rstrip("\n")))
+        print("".join(codes.get(part) or harmless(part) for part in parts), file=self._out, flush=True)
 
     # Progress: the protocol of ramekin.progress
 
@@ -76,16 +93,23 @@ class Terminal:
             self._print(text)
 
     @contextmanager
-    def bar(self, label: str, total: int) -> Iterator[Bar]:
-        """A progress bar on stderr; on anything but a terminal a line when it starts, and nothing moves."""
+    def bar(self, label: str, total: int, unit: Unit = "bytes") -> Iterator[Bar]:
+        """A progress bar on stderr; on anything but a terminal a line when it starts, and nothing moves.
+
+        Of tokens, whose speed one wants to know, a second line tells how many there were in a second.
+        """
         if self.verbosity < 0 or total <= 0:
             yield _Still()
         elif not self._err.isatty():
-            self._print(f"{label} ({_size(total)})")
-            yield _Still()
+            self._print(f"{label} ({_size(total) if unit == 'bytes' else f'{total:,} tokens'})")
+            counted = _Counting()
+            yield counted
+            if unit == "tokens":
+                self._print(f"{label}: {counted.speed:,.0f} tokens/s")
         else:
             with self._rich() as progress:
-                task = progress.add_task(harmless(self._clean(label)).replace("[", r"\["), total=total)
+                text = harmless(self._clean(label)).replace("[", r"\[")
+                task = progress.add_task(text, total=total, unit=unit)
                 try:
                     yield _Moving(progress, task)
                 finally:
@@ -98,14 +122,15 @@ class Terminal:
             yield self._bars
             return
         from rich.console import Console
-        from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
-        from rich.progress import TransferSpeedColumn as SpeedColumn
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        from ramekin.columns import AmountColumn, SpeedColumn
 
         console = Console(file=self._err, no_color=not self._color)
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),
-            DownloadColumn(),
+            AmountColumn(),
             SpeedColumn(),
             TimeRemainingColumn(),
         )
@@ -169,6 +194,23 @@ class _Still:
         """Nothing moves."""
 
 
+class _Counting:
+    """A bar that is not drawn, and counts."""
+
+    def __init__(self) -> None:
+        self._begun = time.monotonic()
+        self._count = 0
+
+    def advance(self, amount: int) -> None:
+        """Count."""
+        self._count += amount
+
+    @property
+    def speed(self) -> float:
+        """How many in a second."""
+        return self._count / max(time.monotonic() - self._begun, 1e-9)
+
+
 class _Moving:
     """A bar on a terminal."""
 
@@ -177,7 +219,7 @@ class _Moving:
         self._task = task
 
     def advance(self, amount: int) -> None:
-        """Move on by `amount` bytes."""
+        """Move on by `amount`."""
         self._progress.advance(self._task, amount)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ramekin.answers import RepoEntry, RepoState
 from ramekin.digests import sha256_of
@@ -18,8 +18,12 @@ from ramekin.report import REPORT_NAME, FileRecord, Report, read_report
 from ramekin.text import printable
 from ramekin.workbench import Workbench
 
+if TYPE_CHECKING:
+    from ramekin.merge.chosen import Recorded
+
 _MANIFEST: Final = "ramekin/merge.yaml"
 _LOCK: Final = "ramekin/merge.lock"
+_NEURONS: Final = "ramekin/neurons.safetensors"
 _LIMIT: Final = 64 << 20
 
 
@@ -127,7 +131,9 @@ def _small_files(bench: Workbench, repo: str, commit: str, present: Any) -> Iter
     with tempfile.TemporaryDirectory(prefix="ramekin-verify-") as temporary:
         directory = Path(temporary)
         (directory / "ramekin").mkdir()
-        for name in (REPORT_NAME, _MANIFEST, _LOCK):
+        for name in (REPORT_NAME, _MANIFEST, _LOCK, _NEURONS):
+            if name not in present and name == _NEURONS:
+                continue
             if name not in present:
                 raise DamagedError(f"{repo}@{commit[:7]}: has no {name}", "give a repository that ramekin published")
             (directory / name).write_bytes(bench.client.read(repo, commit, name, 0, _LIMIT))
@@ -143,10 +149,22 @@ def _remerge(bench: Workbench, directory: Path, report: Report) -> dict[str, str
         work = Path(temporary)
         out = work / "merged"
         request = Request(directory / _MANIFEST, LockPolicy(locked=True, write=False), out=out, root=Path.cwd())
-        again = merge_prepared(bench, prepare(bench, request, ask_target=False), out).output.files
-        derived = [name for name in again if not name.startswith("ramekin/")]
+        prepared = prepare(bench, request, ask_target=False)
+        recorded = _recorded(directory, report) if prepared.loaded.manifest.method.uses_benchmarks else None
+        again = merge_prepared(bench, prepared, out, recorded=recorded).output.files
+        derived = [name for name in again if not name.startswith("ramekin/") or name == _NEURONS]
         before = report.output.files
         return {n: "" if before.get(n) == again[n] else "differs from what its sources give" for n in derived}
+
+
+def _recorded(directory: Path, report: Report) -> "Recorded":
+    """The choice that was made: what models do is not bit for bit the same on every machine, what is merged is."""
+    from ramekin.merge.chosen import Recorded
+
+    has_neurons = _NEURONS in report.output.files
+    if has_neurons and (wrong := _local(directory, _NEURONS, report.output.files[_NEURONS])):
+        raise DamagedError(f"{directory / _NEURONS}: {wrong}", "publish or merge again")
+    return Recorded(report, directory / _NEURONS if has_neurons else None)
 
 
 def _roomy(bench: Workbench) -> Path:

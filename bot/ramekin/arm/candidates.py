@@ -4,7 +4,7 @@ Nothing is written to disk. As many candidates as memory holds are made in one r
 right in the model's weights, the others beside it until it is their turn.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -14,7 +14,7 @@ from torch import nn
 
 from ramekin.errors import IncompatibleError
 from ramekin.merge.chunks import Chunk
-from ramekin.merge.engine import Means, merge_candidates
+from ramekin.merge.engine import Means, Probe, merge_candidates
 from ramekin.merge.files import Supply
 from ramekin.merge.loops.compiling import Bytes
 from ramekin.methods.base import Method
@@ -27,8 +27,11 @@ class Resident:
     """A model whose weights are exchanged.
 
     Args:
-        model: A causal language model of the transformers library, on its device.
+        model: A causal language model of the transformers library, on its device or on several.
         names: The tensors that its checkpoints have.
+
+    Attributes:
+        checkpoint_names: Names of the model's tensors in its checkpoints, by those that they have in the model.
 
     Raises:
         IncompatibleError: The checkpoints do not have all of its weights.
@@ -36,12 +39,11 @@ class Resident:
 
     def __init__(self, model: nn.Module, names: Sequence[str]) -> None:
         self.model = model
-        state = model.state_dict()
-        prefix = f"{getattr(model, 'base_model_prefix', '')}."
-        # Checkpoints of the bare decoder (GPT-2's) lack what its names begin with in the whole model.
-        self._targets = {name: state[found] for name in names for found in (name, prefix + name) if found in state}
+        state = _weights(model)
+        self.checkpoint_names = checkpoint_names(model, names)
+        self._targets = {name: state[inside] for inside, name in self.checkpoint_names.items()}
         covered = {target.data_ptr() for target in self._targets.values()}  # tied weights are one
-        missing = sorted(name for name, weight in model.named_parameters() if weight.data_ptr() not in covered)
+        missing = sorted(name for name, _ in model.named_parameters() if state[name].data_ptr() not in covered)
         if missing:
             raise IncompatibleError(
                 f"the checkpoints lack {len(missing)} tensors of {type(model).__name__}, such as `{missing[0]}`",
@@ -84,14 +86,16 @@ class Resident:
         return self.model
 
 
-def build_candidates(
+def build_candidates(  # noqa: PLR0913
     layout: Layout,
     supply: Supply,
     methods: Mapping[str, Method],
     resident: Resident,
     *,
     memory: int = 0,
+    statistics: Mapping[float, Probe] | None = None,
     means: Means | None = None,
+    changed: Callable[[str, int], None] = lambda name, count: None,
 ) -> Iterator[str]:
     """Have each candidate in the model, in the order given; its weights are valid until the next is asked for.
 
@@ -101,7 +105,9 @@ def build_candidates(
         methods: The candidates by name.
         resident: The model.
         memory: Bytes for candidates that wait; with less than one needs, the sources are read for each anew.
+        statistics: The overlap statistics by their threshold, as far as they are known.
         means: What to work with.
+        changed: Is told how many elements of a candidate are not the base's, before it is in the model.
 
     Raises:
         DamagedError: A source is truncated or holds NaN or infinity, or a result is too large for its type.
@@ -112,14 +118,26 @@ def build_candidates(
     while waiting:
         group, waiting = waiting[:together], waiting[together:]
         beside = {name: _Aside(layout) for name in group[1:]}
+        differing = dict.fromkeys(group, 0)
 
-        def take(name: str, chunk: Chunk, out: Bytes, beside: Mapping[str, _Aside] = beside) -> None:
+        def take(
+            name: str,
+            chunk: Chunk,
+            out: Bytes,
+            base: Bytes,
+            beside: Mapping[str, _Aside] = beside,
+            differing: dict[str, int] = differing,
+        ) -> None:
             if chunk.task.dtype in _TYPES:
-                place = beside.get(name, resident)
-                place.write(chunk.task.name, chunk.first, _tensor(out, chunk.task.dtype))
+                values = _tensor(out, chunk.task.dtype)
+                if chunk.task.operation == "merge":
+                    differing[name] += int((values != _tensor(base, chunk.task.base.dtype).to(values)).sum())
+                beside.get(name, resident).write(chunk.task.name, chunk.first, values)
 
-        merge_candidates(layout, supply, {name: methods[name] for name in group}, take, means=means)
+        chosen = {name: methods[name] for name in group}
+        merge_candidates(layout, supply, chosen, take, statistics=statistics, means=means)
         for name in group:
+            changed(name, differing[name])
             if name in beside:
                 beside.pop(name).move_to(resident)
             yield name
@@ -139,6 +157,30 @@ class _Aside:
         while self._tensors:
             name, values = self._tensors.popitem()
             resident.write(name, 0, values)
+
+
+def checkpoint_names(model: nn.Module, names: Sequence[str]) -> dict[str, str]:
+    """Names of a model's tensors in its checkpoints, by those that they have in the model.
+
+    Checkpoints of the bare decoder (GPT-2's) lack what its names begin with in the whole model.
+    """
+    inside = {name for name, _ in model.named_parameters(remove_duplicate=False)} | {
+        n for n, _ in model.named_buffers()
+    }
+    prefix = f"{getattr(model, 'base_model_prefix', '')}."
+    return {each: name for name in names for each in (prefix + name, name) if each in inside}
+
+
+def _weights(model: nn.Module) -> dict[str, torch.Tensor]:
+    """All parameters and buffers by name; those that accelerate keeps elsewhere, where it keeps them."""
+    state: dict[str, torch.Tensor] = {}
+    for prefix, module in model.named_modules():
+        kept = getattr(getattr(module, "_hf_hook", None), "weights_map", None)
+        own = [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]
+        for name, tensor in own:
+            full = f"{prefix}.{name}" if prefix else name
+            state[full] = kept[name] if tensor.is_meta and kept is not None else tensor.data
+    return state
 
 
 def _tensor(raw: Bytes, dtype: str) -> torch.Tensor:

@@ -1,105 +1,39 @@
-"""ARM's choice of a backbone, on models in memory (arXiv 2601.07309, Algorithm 1, lines 1 to 12).
+"""The choice of a backbone from what was measured, by overlap, likelihood or scores, and the sets to transplant.
 
-Every model is traced on the same texts: an expert on those of the benchmarks that it is the donor of, a candidate on
-all. What is kept of either are its saliencies, from which the choice for any `top_k` follows without a model.
+The paper chooses by mean AOS (arXiv 2601.07309, Eq. 5). That tells candidates apart that differ much; between the best
+it often cannot decide, and the likelihood of the role's tokens on development data, or scores, can. So several signals
+may be named, in order: what the first leaves within its noise, the next decides.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
+from math import isnan, sqrt
+from typing import Final
 
-from torch import nn
-
-from ramekin.arm.architecture import Layer
-from ramekin.arm.neurons import Neurons, Selection, salient, select_backbone, transplant_sets
-from ramekin.arm.roles.finding import Role
+from ramekin.arm.neurons import (
+    Neurons,
+    Selection,
+    collisions,
+    mean,
+    overlap_by_layer,
+    salient,
+    select_backbone,
+    transplant_sets,
+    union,
+)
 from ramekin.arm.saliency import Floats
-from ramekin.arm.store import SaliencyStore, reading_digest, saliency_key
-from ramekin.arm.tracing import BUDGET, together, trace
-
-_ROLE = "role"
+from ramekin.errors import UsageError
+from ramekin.methods.choosing import Collision, Signal
 
 Saliencies = Mapping[str, list[Floats]]
 """By benchmark, of each layer `[f]`."""
 
+AOS_NOISE: Final = 0.01
+"""Smaller differences of mean AOS say nothing: as much comes of running the same model in another element type."""
 
-@dataclass(frozen=True)
-class Benchmark:
-    """What one benchmark asks of the merge.
-
-    Attributes:
-        donor: The expert that is best at it.
-        role: Its role's tokens in its trajectories.
-    """
-
-    donor: str
-    role: Role
-
-
-class Tracer:
-    """Traces models on benchmarks, each model and benchmark once.
-
-    Args:
-        layers: The MLPs of the models, which all have the same structure.
-        benchmarks: By name.
-        dtype: Element type that the models are run in: sets of models in different types cannot be compared.
-        budget: Tokens of a batch, padding included.
-        store: Where saliencies are kept for the next run.
-        advance: Told how many tokens were read.
-    """
-
-    def __init__(
-        self,
-        layers: Sequence[Layer],
-        benchmarks: Mapping[str, Benchmark],
-        dtype: str,
-        *,
-        budget: int = BUDGET,
-        store: SaliencyStore | None = None,
-        advance: Callable[[int], None] = lambda tokens: None,
-    ) -> None:
-        self.benchmarks = benchmarks
-        self._layers = layers
-        self._dtype = dtype
-        self._budget = budget
-        self._store = store
-        self._advance = advance
-        self._texts = {name: together({_ROLE: benchmark.role}) for name, benchmark in benchmarks.items()}
-        self._readings = {name: reading_digest(texts, _ROLE) for name, texts in self._texts.items()}
-
-    def known(self, digest: str, names: Iterable[str]) -> dict[str, list[Floats]]:
-        """What is kept of a model.
-
-        Args:
-            digest: Of all that determines the model's weights.
-            names: The benchmarks.
-        """
-        if not self._store:
-            return {}
-        widths = [layer.width for layer in self._layers]
-        kept = {name: self._store.get(self._key(digest, name), widths) for name in names}
-        return {name: layers for name, layers in kept.items() if layers is not None}
-
-    def trace(self, model: nn.Module, digest: str, names: Iterable[str]) -> dict[str, list[Floats]]:
-        """Trace a model.
-
-        Args:
-            model: On its device.
-            digest: Of all that determines its weights.
-            names: The benchmarks.
-
-        Raises:
-            RamekinError: As `ramekin.arm.tracing.trace`.
-        """
-        found = {}
-        for name in names:
-            means = trace(model, self._layers, self._texts[name], budget=self._budget, advance=self._advance)
-            found[name] = means[_ROLE].result()
-            if self._store:
-                self._store.put(self._key(digest, name), found[name], {"benchmark": name, "model": digest})
-        return found
-
-    def _key(self, digest: str, name: str) -> str:
-        return saliency_key(digest, self._readings[name], self._dtype)
+CLOSE: Final = 0.005
+"""Where the best two are closer than that, the card warns."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +52,7 @@ class Traces:
         """Take the neurons that do most, and the candidate whose neurons they are (Eq. 3 to 5)."""
         experts = {name: salient(layers, top_k) for name, layers in self.experts.items()}
         candidates = {
-            candidate: {name: salient(layers, top_k) for name, layers in found.items()}
+            candidate: {name: salient(found[name], top_k) for name in experts}
             for candidate, found in self.candidates.items()
         }
         return Choice(experts, candidates, select_backbone(experts, candidates))
@@ -126,59 +60,122 @@ class Traces:
 
 @dataclass(frozen=True)
 class Choice:
-    """Sets of neurons, and the backbone.
+    """Sets of neurons, and how near they are to each other.
 
     Attributes:
         experts: By benchmark, its donor's set.
         candidates: By candidate and benchmark.
-        selection: AOS of all, and the candidate that was chosen.
+        selection: AOS of all, and the candidate that has most.
     """
 
     experts: Mapping[str, Neurons]
     candidates: Mapping[str, Mapping[str, Neurons]]
     selection: Selection
 
-    @property
-    def backbone(self) -> Mapping[str, Neurons]:
-        """By benchmark, the set of the chosen candidate."""
-        return self.candidates[self.selection.selected]
+    def layer_means(self) -> dict[str, Fraction]:
+        """By candidate the mean, over benchmarks and layers, of each layer's own overlap."""
+        return {
+            candidate: mean(mean(overlap_by_layer(found[name], own)) for name, own in self.experts.items())
+            for candidate, found in self.candidates.items()
+        }
 
-    def transplants(self, weak: Sequence[str], *, protect: bool = True) -> dict[str, Neurons]:
-        """What to transplant for weak benchmarks, in their order (Eq. 7 and 8)."""
-        return transplant_sets(self.experts, self.backbone, weak, protect=protect)
+    def transplants(self, backbone: str, weak: Sequence[str], *, protect: bool = True) -> dict[str, Neurons]:
+        """What to transplant for weak benchmarks into a candidate, in their order (Eq. 7 and 8)."""
+        return transplant_sets(self.experts, self.candidates[backbone], weak, protect=protect)
 
 
-def trace_all(
-    tracer: Tracer,
-    experts: Mapping[str, str],
-    load: Callable[[str], nn.Module],
-    candidates: Mapping[str, str],
-    build: Callable[[Sequence[str]], Iterable[tuple[str, nn.Module]]],
-) -> Traces:
-    """Trace all models on what is not known of them yet; one of which all is known is not even loaded or built.
+def settled(sets: Mapping[str, Neurons], donors: Mapping[str, str], rule: Collision) -> dict[str, Neurons]:
+    """Who gives which neuron in the end, so that no two experts give the same.
 
     Args:
-        tracer: Traces them.
-        experts: By name, digest of all that determines their weights.
-        load: Gives an expert, valid until the next model is asked for.
-        candidates: The same by candidate, in the pool's order.
-        build: Gives the candidates that are asked for, each valid until the next.
+        sets: What is to be transplanted, by benchmark, in the order of repair.
+        donors: Expert by benchmark.
+        rule: Who gives a neuron that several would: the `last`, the `first`, or nobody, `skip`.
+    """
+    if not sets:
+        return {}
+    contested = collisions(sets, donors)
+    nothing = union([], like=contested)
+    found = dict.fromkeys(sets, nothing)
+    taken = nothing
+    order = list(sets) if rule == "first" else list(reversed([*sets]))
+    for name in order:
+        wanted = sets[name] - contested if rule == "skip" else sets[name]
+        found[name] = wanted - taken
+        taken |= wanted
+    return found
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """What one signal says of candidates; more is better.
+
+    Attributes:
+        values: By candidate.
+        parts: By candidate and benchmark, values by trajectory, where the signal has such: of them its noise is known.
+        noise: Differences up to this say nothing, where there are no such.
+    """
+
+    values: Mapping[str, Fraction | float]
+    parts: Mapping[str, Mapping[str, Sequence[float]]] | None = None
+    noise: float = 0.0
+
+    def near(self, best: str, names: Sequence[str]) -> list[str]:
+        """Those of some candidates that are not told apart from the best."""
+        return [name for name in names if self.values[best] - self.values[name] <= self._noise(best, name)]
+
+    def _noise(self, one: str, other: str) -> float:
+        """Standard error of the difference of two candidates, from what both did on the same trajectories."""
+        if self.parts is None or one == other:
+            return self.noise
+        variance, mine, others = 0.0, self.parts[one], self.parts[other]
+        for name in mine:
+            pairs = zip(mine[name], others[name], strict=True)
+            differences = [a - b for a, b in pairs if not (isnan(a) or isnan(b))]
+            number = len(differences)
+            if number > 1:
+                middle = sum(differences) / number
+                variance += sum((each - middle) ** 2 for each in differences) / (number - 1) / number
+        return sqrt(variance) / max(1, len(mine))
+
+
+@dataclass(frozen=True)
+class Selected:
+    """The candidate that was chosen.
+
+    Attributes:
+        name: The candidate.
+        signal: What decided.
+        margin: How far it is, by that, ahead of the next of those between which it decided; None for the only one.
+    """
+
+    name: str
+    signal: Signal
+    margin: float | None
+
+
+def select(signals: Sequence[Signal], ranked: Mapping[Signal, Ranked]) -> Selected:
+    """Choose a candidate; of equals the first.
+
+    Args:
+        signals: In order; at least one.
+        ranked: What each of them says.
 
     Raises:
-        RamekinError: As `ramekin.arm.tracing.trace`.
+        UsageError: A signal was not measured for every candidate.
     """
-    own: dict[str, list[str]] = {}
-    for name, benchmark in tracer.benchmarks.items():
-        own.setdefault(benchmark.donor, []).append(name)
-    of_experts: dict[str, list[Floats]] = {}
-    for expert, names in own.items():
-        known = tracer.known(experts[expert], names)
-        if rest := [name for name in names if name not in known]:
-            known |= tracer.trace(load(expert), experts[expert], rest)
-        of_experts |= known
-    every = [*tracer.benchmarks]
-    found = {name: tracer.known(digest, every) for name, digest in candidates.items()}
-    for name, model in build([name for name, known in found.items() if len(known) < len(every)]):
-        rest = [benchmark for benchmark in every if benchmark not in found[name]]
-        found[name] |= tracer.trace(model, candidates[name], rest)
-    return Traces({name: of_experts[name] for name in every}, found)
+    left = [*ranked[signals[0]].values] if signals[0] in ranked else []
+    for signal in signals:
+        if signal not in ranked or not set(left) <= set(ranked[signal].values):
+            raise UsageError(
+                f"candidates cannot be chosen by {signal}: it is not known of all of them",
+                "give `scores` for every candidate, or `evaluate`, for each benchmark; for likelihood, `dev`",
+            )
+        values = ranked[signal].values
+        best = max(left, key=lambda name: values[name])
+        near = ranked[signal].near(best, left)
+        if len(near) == 1 or signal == signals[-1]:
+            others = [values[name] for name in left if name != best]
+            return Selected(best, signal, float(values[best] - max(others)) if others else None)
+        left = near
+    raise AssertionError

@@ -6,12 +6,12 @@ The first token of a text has nothing before it and does not count.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import nn
 
-from ramekin.arm.tracing import Text, batches, device_of, only_reading, padded
+from ramekin.arm.tracing import Text, batches, device_of, halved, only_reading, padded
 from ramekin.errors import DamagedError
 
 BUDGET = 2_048
@@ -30,18 +30,54 @@ def negative_log_likelihood(model: nn.Module, texts: Sequence[Text], role: str, 
     Raises:
         DamagedError: No text has a token in the role that has one before it, or a logit is NaN.
     """
-    chosen = [text for text in texts if any(text.roles.get(role, ()))]  # a position that is not 0
-    if not chosen:
+    found = [loss for loss in losses_of(model, texts, role, budget=budget) if not math.isnan(loss)]
+    if not found:
         raise DamagedError("ARM_EMPTY_ROLE: no trajectory has a token in the role", "see `ramekin roles`")
-    found = [0.0] * len(chosen)
-    with only_reading(model):
-        for batch in batches([text.roles[role][-1] + 1 for text in chosen], budget):
-            losses = _losses(model, [chosen[index] for index in batch], role)
-            for index, loss in zip(batch, losses, strict=True):
-                found[index] = loss
-    if any(map(math.isnan, found)):
-        raise DamagedError("ARM_NONFINITE: a logit is not finite", "use bfloat16 or float32")
     return sum(found) / len(found)
+
+
+def losses_of(
+    model: nn.Module,
+    texts: Sequence[Text],
+    role: str,
+    *,
+    budget: int = BUDGET,
+    advance: Callable[[int], None] = lambda tokens: None,
+    part: tuple[int, int] = (0, 1),
+) -> list[float]:
+    """The same for each text: its mean over the role's tokens; NaN for one without a token that could be judged.
+
+    Args:
+        model: A causal language model of the transformers library, on its device.
+        texts: What it reads.
+        role: The role whose tokens count.
+        budget: Tokens of a batch, padding included. Halved for as long as a GPU has not enough memory.
+        advance: Told how many tokens were read.
+        part: Which of how many processes this is. Each reads every so-manieth batch; of the others' texts it has NaN.
+
+    Raises:
+        DamagedError: A logit is NaN.
+        ResourceError: One text alone is too much for the GPU's memory.
+    """
+    found = [math.nan] * len(texts)
+    chosen = [number for number, text in enumerate(texts) if any(text.roles.get(role, ()))]  # a position that is not 0
+    with only_reading(model):
+        every = [*batches([texts[number].roles[role][-1] + 1 for number in chosen], budget)]
+        waiting = every[part[0] :: part[1]]
+        while waiting:
+            batch = [chosen[index] for index in waiting[0]]
+            try:
+                losses = _losses(model, [texts[number] for number in batch], role)
+            except torch.OutOfMemoryError as error:
+                waiting[:1] = halved(waiting[0], error)
+                continue
+            for number, loss in zip(batch, losses, strict=True):
+                if math.isnan(loss):
+                    raise DamagedError("ARM_NONFINITE: a logit is not finite", "use bfloat16 or float32")
+                found[number] = loss
+                advance(texts[number].needed)
+            waiting.pop(0)
+    return found
 
 
 def _losses(model: nn.Module, batch: Sequence[Text], role: str) -> list[float]:

@@ -34,11 +34,12 @@ class RoleMean:
         self.sums = [(np.zeros(width, np.float64), np.zeros(width, np.float64)) for width in widths]
         self.trajectories = 0
 
-    def take(self, layers: Sequence[torch.Tensor]) -> None:
+    def take(self, layers: Sequence[torch.Tensor], weight: float = 1.0) -> None:
         """Include a trajectory.
 
         Args:
             layers: Of each layer `[f]`, float32: what `mean_magnitude` gives.
+            weight: How much it counts; over all trajectories the mean is 1.
 
         Raises:
             DamagedError: Something is NaN or infinite.
@@ -50,7 +51,7 @@ class RoleMean:
                     f"ARM_NONFINITE: activations of layer {number} are not finite",
                     "trace in bfloat16 or float32; float16 overflows in the MLPs of many models",
                 )
-        self._add(found)
+        self._add(found if weight == 1 else [layer * weight for layer in found])
         self.trajectories += 1
 
     def merge(self, other: "RoleMean") -> None:

@@ -1,4 +1,4 @@
-"""Saliencies that were traced before, so that a merge that is made again traces only what changed.
+"""What was measured of models before, so that a merge that is made again traces only what changed.
 
 Each is a safetensors file named by the digest of all that decides it: the model's weights, the token ids and the role's
 positions, the element type, and how this version traces.
@@ -22,21 +22,30 @@ SEMANTICS: Final = 1
 """Version of what is traced and how: another finds nothing of what this one left."""
 
 
-def reading_digest(texts: Sequence[Text], role: str) -> str:
-    """Digest of what is read for a role, and of the role in it; the order of the texts is no part of it."""
-    positions = ((text, text.roles[role]) for text in texts if role in text.roles)
-    return json_digest(sorted(json_digest([text.ids[: at[-1] + 1], at]) for text, at in positions))
+def reading_digest(texts: Sequence[Text], role: str, *, ordered: bool = False) -> str:
+    """Digest of what is read for a role, and of the role in it; the order of the texts counts only if `ordered`."""
+    found = ((text.ids, text.roles[role], text.weights.get(role, 1)) for text in texts if role in text.roles)
+    read = ([ids[: at[-1] + 1], at, *([] if weight == 1 else [weight])] for ids, at, weight in found)
+    digests = [*map(json_digest, read)]
+    return json_digest(digests if ordered else sorted(digests))
 
 
-def saliency_key(model: str, reading: str, dtype: str) -> str:
+def prompts_digest(prompts: Sequence[tuple[Sequence[int], str]], judge: str | None, longest: int) -> str:
+    """Digest of what is asked, of the recorded answers, and of how answers are judged."""
+    return json_digest({"prompts": [[[*ids], answer] for ids, answer in prompts], "judge": judge, "longest": longest})
+
+
+def saliency_key(model: str, reading: str, dtype: str, kind: str = "") -> str:
     """Digest of all that a saliency depends on.
 
     Args:
         model: Digest of the model's weights and config.
         reading: What `reading_digest` gives.
         dtype: Element type that the model is run in.
+        kind: What is measured, if it is no saliency.
     """
-    return json_digest({"semantics": SEMANTICS, "model": model, "dtype": dtype, "reading": reading})
+    what = {"kind": kind} if kind else {}
+    return json_digest({"semantics": SEMANTICS, "model": model, "dtype": dtype, "reading": reading} | what)
 
 
 class SaliencyStore:
@@ -77,6 +86,23 @@ class SaliencyStore:
         """
         tensors = {_name(number): layer for number, layer in enumerate(layers)}
         write_atomically(self._path(key), save_bytes(tensors, about))
+
+    def get_values(self, key: str) -> list[float] | None:
+        """Numbers that were kept; None if there are none."""
+        try:
+            found = load_bytes(self._path(key).read_bytes())
+        except (OSError, SafetensorError):
+            return None
+        values = found.get("values")
+        return values.tolist() if values is not None and values.dtype == np.float64 and values.ndim == 1 else None
+
+    def put_values(self, key: str, values: Sequence[float], about: dict[str, str]) -> None:
+        """Keep numbers.
+
+        Raises:
+            ResourceError: The disk is full.
+        """
+        write_atomically(self._path(key), save_bytes({"values": np.array(values, np.float64)}, about))
 
     def _path(self, key: str) -> Path:
         return self._directory / f"{key}.safetensors"

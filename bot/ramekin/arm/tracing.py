@@ -9,9 +9,10 @@ a system prompt, is read once.
 """
 
 import copy
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import torch
@@ -36,10 +37,12 @@ class Text:
     Attributes:
         ids: Token ids.
         roles: By role, the positions of its tokens, in order, at least one.
+        weights: How much it counts in a role, as a multiple of what one of equals would; 1 if left out.
     """
 
     ids: tuple[int, ...]
     roles: Mapping[str, tuple[int, ...]]
+    weights: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def needed(self) -> int:
@@ -52,14 +55,22 @@ class Text:
         return min(positions[0] for positions in self.roles.values())
 
 
-def together(roles: Mapping[str, Role]) -> tuple[Text, ...]:
-    """Several roles of the same trajectories, to be traced in one go."""
+def together(roles: Mapping[str, Role], *, by_task: bool = False) -> tuple[Text, ...]:
+    """Several roles of the same trajectories, to be traced in one go.
+
+    Args:
+        roles: By name.
+        by_task: Whether each task counts the same, however many trajectories have the role.
+    """
     texts: dict[str, Text] = {}
     for name, role in roles.items():
+        runs = Counter(traced.task for traced in role.trajectories)
+        share = len(role.trajectories) / max(1, len(runs))
         for traced in role.trajectories:
             known = texts.get(traced.digest, Text((), {}))
             ids = max(known.ids, traced.ids, key=len)
-            texts[traced.digest] = Text(ids, {**known.roles, name: traced.positions})
+            weights = {**known.weights, name: share / runs[traced.task]} if by_task else {}
+            texts[traced.digest] = Text(ids, {**known.roles, name: traced.positions}, weights)
     return tuple(texts.values())
 
 
@@ -92,6 +103,7 @@ def trace(
     budget: int = BUDGET,
     reuse_prefix: bool = True,
     advance: Callable[[int], None] = lambda tokens: None,
+    part: tuple[int, int] = (0, 1),
 ) -> dict[str, RoleMean]:
     """Trace a model on texts: by role, the mean over them of what each neuron does in it (Eq. 2).
 
@@ -102,6 +114,8 @@ def trace(
         budget: Tokens of a batch, padding included. Halved for as long as a GPU has not enough memory.
         reuse_prefix: Whether to read what all texts begin with once.
         advance: Told how many tokens were read.
+        part: Which of how many processes this is. Each reads every so-manieth batch: what is read together stays the
+            same, and so does every bit.
 
     Raises:
         IncompatibleError: A hook was not called: the model does not run the modules that it is made of. Or a text is
@@ -115,19 +129,20 @@ def trace(
     shared = common_prefix(texts) if reuse_prefix else 0
     shared = shared if shared >= LEAST_PREFIX else 0
     with only_reading(model), reader.hooked():
-        prefix = reader.read_prefix(texts[0].ids[:shared]) if shared else None
-        waiting = [*batches([text.needed for text in texts], budget)]  # each has its own copy of the prefix
+        waiting = [*batches([text.needed for text in texts], budget)][part[0] :: part[1]]
+        # Each batch has its own copy of the prefix.
+        prefix = reader.read_prefix(texts[0].ids[:shared]) if shared and waiting else None
         while waiting:
             batch = [texts[index] for index in waiting[0]]
             try:
                 found = reader.read(batch, shared, prefix)
             except torch.OutOfMemoryError as error:
-                waiting[:1] = _halved(waiting[0], error)
+                waiting[:1] = halved(waiting[0], error)
                 continue
             for text, layers_of_role in zip(batch, found, strict=True):
                 for role, values in layers_of_role.items():
                     mean = means.setdefault(role, RoleMean([layer.width for layer in layers]))
-                    mean.take(values)
+                    mean.take(values, text.weights.get(role, 1.0))
                 advance(text.needed)
             waiting.pop(0)
     return means
@@ -168,19 +183,20 @@ def _see_that_they_fit(model: nn.Module, texts: Sequence[Text]) -> None:
     if learned and longest > min(learned):
         raise IncompatibleError(
             f"a trajectory has {longest:,} tokens, and {type(model).__name__} has {min(learned):,} positions",
-            "set a lower `max_length`",
+            "set a lower `max_tokens` for the benchmark",
         )
 
 
-def _halved(batch: list[int], error: torch.OutOfMemoryError) -> list[list[int]]:
-    """Two halves of what was too much at once.
+def halved(batch: list[int], error: torch.OutOfMemoryError) -> list[list[int]]:
+    """Two halves of a batch that was too much at once.
 
     Raises:
         ResourceError: It is a single text.
     """
     if len(batch) == 1:
         raise ResourceError(
-            "one trajectory alone needs more memory than the GPU has", "set a lower `max_length`, or use another device"
+            "one trajectory alone needs more memory than the GPU has",
+            "set a lower `max_tokens` for the benchmark, or use another device",
         ) from error
     torch.cuda.empty_cache()
     middle = (len(batch) + 1) // 2

@@ -22,6 +22,9 @@ _COMMANDS: Final = {
     "check": ("pinning", "Tell whether any source has moved, and whether it matters."),
     "plan": ("planning", "Tell from headers alone what a run would do, and what it would cost."),
     "stats": ("merging", "Print how the experts' changes overlap."),
+    "roles": ("watching", "Show what the role parsers find in recorded runs."),
+    "compare": ("watching", "Show every candidate of a pool side by side."),
+    "sweep-k": ("watching", "Show what several top_k would come to."),
     "merge": ("merging", "Merge into a directory, with card and report; the Hub is only read."),
     "run": ("merging", "Plan, merge, write the card, publish: the main job."),
     "publish": ("publishing", "Publish what `merge` wrote."),
@@ -41,7 +44,7 @@ class _Lazy(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
-        command = getattr(importlib.import_module(f"ramekin.cli.{_COMMANDS[cmd_name][0]}"), cmd_name)
+        command = getattr(importlib.import_module(f"ramekin.cli.{_COMMANDS[cmd_name][0]}"), cmd_name.replace("-", "_"))
         assert isinstance(command, click.Command)  # noqa: S101
         return command
 

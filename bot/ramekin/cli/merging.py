@@ -54,7 +54,7 @@ def merge(bench: Workbench, manifest: Path, out: Path, *, locked: bool, low_disk
     text = (
         f"merged {len(report.experts)} experts with {report.method.name} into {out} ({size / 1e6:.1f} MB)\n{report.key}"
     )
-    bench.terminal.result(text, report.model_dump(mode="json", by_alias=True))
+    bench.terminal.result(text, report.to_data())
 
 
 @click.command()

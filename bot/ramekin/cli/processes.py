@@ -11,7 +11,7 @@ from ramekin.terminal import Terminal
 if TYPE_CHECKING:
     from ramekin.merge.team import Crew
 
-_SHARED: Final = ("stats", "merge", "run")
+_SHARED: Final = ("stats", "compare", "sweep-k", "merge", "run")
 """Commands that share their work; of any other the first process does all."""
 
 

@@ -10,6 +10,7 @@ from ramekin.digests import sha256_of
 from ramekin.errors import UsageError
 from ramekin.merge.chunks import Chunk
 from ramekin.merge.files import Supply, open_sources
+from ramekin.merge.grafting import Grafts
 from ramekin.merge.loops.choosing import loops_for
 from ramekin.merge.loops.compiling import Bytes
 from ramekin.merge.operators import operator_for
@@ -68,6 +69,7 @@ def merge_weights(  # noqa: PLR0913
     statistics: Probe | None = None,
     on_probe: Callable[[Probe], None] | None = None,
     on_shard: Callable[[str, WrittenFile], None] | None = None,
+    grafts: Grafts | None = None,
     means: Means | None = None,
 ) -> MergedWeights:
     """Merge all weights into a directory, going on where an interrupted run stopped.
@@ -86,6 +88,7 @@ def merge_weights(  # noqa: PLR0913
         statistics: The statistics, where an earlier run or another command took them.
         on_probe: Is given the statistics once they are taken, before the first file.
         on_shard: Is given each file once it is complete.
+        grafts: Elements that experts give instead of the method, by tensor.
         means: What to work with.
 
     Raises:
@@ -107,7 +110,8 @@ def merge_weights(  # noqa: PLR0913
         finished = (done or {}).get(shard.file)
         counted = finished is not None and (finished.statistics is not None or threshold is None)
         if finished is None or not counted or not (present or _is_there)(directory / shard.file, finished):
-            order = Writing(shard, layout.experts, method, overlap, directory.absolute(), threshold)
+            own = {task.name: grafts[task.name] for task in shard.tensors if grafts and task.name in grafts}
+            order = Writing(shard, layout.experts, method, overlap, directory.absolute(), threshold, own)
             finished = _led(order, supply, means)
             if on_shard:
                 on_shard(shard.file, finished)
@@ -119,7 +123,7 @@ def merge_candidates(
     layout: Layout,
     supply: Supply,
     methods: Mapping[str, Method],
-    take: Callable[[str, Chunk, Bytes], None],
+    take: Callable[[str, Chunk, Bytes, Bytes], None],
     *,
     statistics: Mapping[float, Probe] | None = None,
     means: Means | None = None,
@@ -130,7 +134,8 @@ def merge_candidates(
         layout: The tensors.
         supply: Where the sources' files come from.
         methods: The candidates by name.
-        take: Is given every candidate's chunks, tensor by tensor and in order; the bytes are valid for the call.
+        take: Is given every candidate's chunks, tensor by tensor and in order, and the base's bytes of each; they are
+            valid for the call.
         statistics: The statistics by their threshold, where they are known; those that a candidate needs beyond them
             are taken first.
         means: What to work with.
@@ -160,8 +165,9 @@ def merge_candidates(
                         tally.add(chunk, slot, tensor.looks)
                         if chunk.last:
                             check(tally.faults)
+                        base = sources.whole(chunk)
                         for name, out in zip(methods, slot.outs, strict=True):
-                            take(name, chunk, out[: chunk.out_bytes])
+                            take(name, chunk, out[: chunk.out_bytes], base)
 
 
 @overload

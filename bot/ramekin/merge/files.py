@@ -10,8 +10,9 @@ from typing import Final, Protocol
 
 import numpy as np
 
-from ramekin.checkpoint.tensors import LowRank, Tensor
+from ramekin.checkpoint.tensors import ITEM_SIZES, LowRank, Tensor
 from ramekin.errors import DamagedError, ResourceError
+from ramekin.merge.chunks import Chunk
 from ramekin.merge.loops.compiling import Bytes, Floats
 from ramekin.merge.loops.conversion import KINDS, load
 from ramekin.merge.mapping import Extents, Piece
@@ -140,6 +141,19 @@ class OpenSources:
             raise DamagedError(
                 f"{self.name(source, tensor)} cannot be read: {error.strerror}", "check the disk, fetch it again"
             ) from error
+
+    def whole(self, chunk: Chunk) -> Bytes:
+        """The base's bytes of a chunk.
+
+        Raises:
+            DamagedError: The file ends too early or cannot be read.
+        """
+        tensor = chunk.task.base
+        size = ITEM_SIZES[tensor.dtype]
+        found: Bytes = np.empty(chunk.count * size, np.uint8)
+        if chunk.count:
+            self.read(0, tensor, chunk.first * size, found.data)
+        return found
 
     def piece(self, source: int, tensor: Tensor, start: int, size: int) -> Piece:
         """Some bytes of a tensor in memory, to be dropped after use; the system is asked for what follows them.

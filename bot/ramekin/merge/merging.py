@@ -15,9 +15,11 @@ from ramekin.checkpoint.selection import files_to_copy
 from ramekin.digests import sha256_of
 from ramekin.lock.model import Lock, PinnedSource
 from ramekin.manifest.reading import LoadedManifest
+from ramekin.merge.chosen import NEURONS, Chosen, Recorded, choose
 from ramekin.merge.engine import Means, MergedWeights, Probe, WrittenFile, merge_weights
 from ramekin.merge.resources import Resources
 from ramekin.merge.team import Alone, Team
+from ramekin.methods.ram import RamFamily
 from ramekin.plan.layout import Layout
 from ramekin.progress import Progress
 from ramekin.report import (
@@ -50,6 +52,10 @@ class MergeJob:
         endpoint: The Hub that links in the card lead to.
         resources: What the merge may use.
         team: The processes that merge.
+        data: Local paths of recorded runs, by role, for a method that looks at them.
+        store: Where what was measured of models is kept.
+        device: Where models run: `auto`, `cpu` or `cuda`.
+        recorded: A choice among candidates that was made before, to be made again as it was.
     """
 
     loaded: LoadedManifest
@@ -59,6 +65,10 @@ class MergeJob:
     endpoint: str
     resources: Resources = field(default_factory=Resources)
     team: Team = field(default_factory=Alone)
+    data: Mapping[str, Path] = field(default_factory=dict)
+    store: Path = Path()
+    device: str = "auto"
+    recorded: Recorded | None = None
 
 
 def merge_into(
@@ -86,15 +96,17 @@ def merge_into(
             staging.abandon()
             return report
         started = time.monotonic()
-        merged = _merge_weights(job, stock, staging, progress)
-        records = merged.files | _copy_the_rest(job, stock.files["base"], staging.directory)
+        means = Means(job.resources, progress, job.team)
+        chosen = choose(job, stock.files, means)
+        merged = _merge_weights(job, chosen, stock, staging, means)
+        records = merged.files | _copy_the_rest(job, chosen, stock.files["base"], staging.directory)
         cost = Cost(
             seconds=Seconds(fetch=round(seconds, 3), merge=round(time.monotonic() - started, 3)),
             bytes_read=merged.bytes_read,
             bytes_written=sum(record.size for record in records.values()),
             peak_rss_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         )
-        report = _report(job, merged, records, cost)
+        report = _report(job, chosen, merged, records, cost)
         write_atomically(staging.directory / REPORT_NAME, report.to_json().encode())
         with enough_disk(out.parent):
             write_card(staging.directory, job.endpoint)
@@ -102,8 +114,10 @@ def merge_into(
     return report
 
 
-def _merge_weights(job: MergeJob, stock: Stock, staging: Staging, progress: Progress) -> MergedWeights:
+def _merge_weights(job: MergeJob, chosen: Chosen, stock: Stock, staging: Staging, means: Means) -> MergedWeights:
     """The weights, with everything that is finished noted in the journal before it goes where it belongs."""
+    if chosen.comparison and staging.journal.get("chosen") != chosen.digest:
+        staging.save(chosen=chosen.digest, probe=None, shards={})  # what was finished of another choice is of no use
     probe = staging.journal.get("probe")
     written = {n: WrittenFile.model_validate(record) for n, record in staging.journal.get("shards", {}).items()}
     done = {name: file for name, file in written.items() if stock.present(staging.directory / name, file)}
@@ -115,19 +129,20 @@ def _merge_weights(job: MergeJob, stock: Stock, staging: Staging, progress: Prog
     return merge_weights(
         job.layout,
         stock.supply(staging, done, counted=probe is not None),
-        job.loaded.manifest.method,
+        chosen.method,
         staging.directory,
         done=done,
         present=lambda path, file: path.name in done,
         statistics=Probe.model_validate(probe) if probe else None,
         on_probe=lambda found: staging.save(probe=found.model_dump(mode="json")),
         on_shard=on_shard,
-        means=Means(job.resources, progress, job.team),
+        grafts=chosen.grafts,
+        means=means,
     )
 
 
-def _copy_the_rest(job: MergeJob, base: Mapping[str, Path], directory: Path) -> dict[str, FileRecord]:
-    """The base's config, tokenizer and chat template, byte for byte, and the manifest and lock that were used."""
+def _copy_the_rest(job: MergeJob, chosen: Chosen, base: Mapping[str, Path], directory: Path) -> dict[str, FileRecord]:
+    """The base's config, tokenizer and chat template, byte for byte; manifest and lock; and which neurons are whose."""
     copied = files_to_copy(job.lock.base.files)
     with enough_disk(directory):
         for name in copied:
@@ -136,10 +151,13 @@ def _copy_the_rest(job: MergeJob, base: Mapping[str, Path], directory: Path) -> 
     write_atomically(directory / MANIFEST_COPY, job.loaded.text.encode())
     write_atomically(directory / LOCK_COPY, job.lock.to_json().encode())
     names = sorted([*copied, MANIFEST_COPY, LOCK_COPY])
+    if neurons := chosen.neuron_file():
+        write_atomically(directory / NEURONS, neurons)
+        names.append(NEURONS)
     return {n: FileRecord(size=(directory / n).stat().st_size, sha256=sha256_of(directory / n)) for n in names}
 
 
-def _report(job: MergeJob, merged: MergedWeights, records: dict[str, FileRecord], cost: Cost) -> Report:
+def _report(job: MergeJob, chosen: Chosen, merged: MergedWeights, records: dict[str, FileRecord], cost: Cost) -> Report:
     manifest = job.loaded.manifest
     names = tuple(job.lock.experts)
     return Report(
@@ -149,7 +167,11 @@ def _report(job: MergeJob, merged: MergedWeights, records: dict[str, FileRecord]
         method=manifest.method,
         base=ReportedSource(**_source(job.lock.base)),
         experts=tuple(ReportedExpert(name=name, **_source(pinned)) for name, pinned in job.lock.experts.items()),
-        overlap=report_overlap(merged.probe.overlap, names, merged.lambdas),
+        overlap=report_overlap(
+            merged.probe.overlap, names, merged.lambdas if isinstance(manifest.method, RamFamily) else None
+        ),
+        comparison=chosen.comparison,
+        activation=chosen.activation,
         notes=job.notes,
         texts=manifest.card.digest,
         output=ReportedOutput(repo=manifest.output.repo, files=dict(sorted(records.items()))),

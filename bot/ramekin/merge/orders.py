@@ -9,10 +9,11 @@ from typing import Protocol
 from ramekin.errors import LostError
 from ramekin.merge.devices import resources_for
 from ramekin.merge.files import SourceFiles, Supply, open_sources
+from ramekin.merge.grafting import Grafting, Grafts, Kept, verify_grafts
 from ramekin.merge.loops.choosing import loops_for
 from ramekin.merge.loops.compiling import Bytes
 from ramekin.merge.operators import operator_for
-from ramekin.merge.output import ShardWriter, data_order, not_shared, shard_writer
+from ramekin.merge.output import ShardWriter, data_order, not_shared, shard_writer, unfinished
 from ramekin.merge.passes import Pass
 from ramekin.merge.resources import Resources
 from ramekin.merge.statistics import Probe, joined
@@ -103,6 +104,7 @@ class Writing:
         overlap: The overlap of the whole model, where the method's factors depend on it.
         directory: Where the file goes.
         threshold: A change must be greater than this for the overlap statistics; None if they are not counted.
+        grafts: Elements that experts give, by tensor.
     """
 
     shard: Shard
@@ -111,27 +113,31 @@ class Writing:
     overlap: Overlap | None
     directory: Path
     threshold: float | None
+    grafts: Grafts = field(default_factory=dict)
 
     def carry_out(self, supply: Supply, means: Means) -> WrittenFile:
         """Write this process's tensors; the leading one takes the digest, which is right there alone.
 
         Raises:
-            DamagedError: A source is truncated or holds NaN or infinity, or a result is too large for its type.
+            DamagedError: A source is truncated or holds NaN or infinity, or a result is too large for its type; or what
+                was transplanted is not in the file as it should be.
             IncompatibleError: A tensor that is to be copied differs.
             ResourceError: The disk is full, or another for every process.
         """
-        shard, team = self.shard, means.team
+        shard, team, kept = self.shard, means.team, Kept()
         with (
             means.progress.bar(f"merge {shard.file}", sum(task.input_bytes for task in shard.tensors)) as bar,
             _shared_writer(shard, self.directory, team) as writer,
         ):
-            mine = [self._write(step, supply, means, writer, bar) for step in supply.steps(shard)]
+            mine = [self._write(step, supply, means, writer, bar, kept) for step in supply.steps(shard)]
             if team.size > team.neighbours:
                 with _together(team):
                     writer.sync()
             found = [one for each in team.gather(mine) for one in each]  # all has been written
             if team.size > 1 and not team.rank:
                 writer.digest_written()
+            if self.grafts:
+                self._verify(supply, team, kept)
         statistics = joined([one.statistics for one in found], Layout((shard,), self.experts))
         return WrittenFile(
             **writer.record.model_dump(),
@@ -139,10 +145,20 @@ class Writing:
             bytes_read=statistics.bytes_read,
         )
 
-    def _write(self, step: Shard, supply: Supply, means: Means, writer: ShardWriter, bar: Bar) -> Found:
+    def _verify(self, supply: Supply, team: Team, kept: Kept) -> None:
+        """Look at what was transplanted, in the file itself."""
+        for each in team.gather(kept):
+            kept.sums.update(each.sums)
+        with supply.holding(self.shard) as files, _together(team):
+            if not team.rank:
+                verify_grafts(unfinished(self.directory / self.shard.file), self.shard, self.grafts, kept, files)
+
+    def _write(self, step: Shard, supply: Supply, means: Means, writer: ShardWriter, bar: Bar, kept: Kept) -> Found:
         team, counting = means.team, self.threshold is not None
         loops = loops_for(means.resources.device, means.resources.local_rank)
         operator = operator_for(self.method, self.experts, self.overlap, loops, counting=counting)
+        if self.grafts:
+            operator = Grafting(operator, self.grafts, kept)
         with supply.holding(step) as files, open_sources(files, self.experts, means.resources) as sources:
             tally = Tally(sources, _part_of(bar, step, team))
             merging = Pass(

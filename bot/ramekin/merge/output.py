@@ -120,7 +120,7 @@ class ShardWriter:
             ResourceError: It cannot be read, or lacks something.
         """
         buffer = np.empty(_READ_BACK, np.uint8)
-        with writable(self._where), _part(self._where).open("rb", buffering=0) as file:
+        with writable(self._where), unfinished(self._where).open("rb", buffering=0) as file:
             file.seek(self._digested)
             while self._digested < self.size:
                 got = file.readinto(buffer.data)
@@ -149,7 +149,7 @@ def shard_writer(shard: Shard, directory: Path, *, leading: bool = True) -> Iter
         ResourceError: The disk is full, or refuses.
     """
     path = directory / shard.file
-    part = _part(path)
+    part = unfinished(path)
     descriptor = _opened(path, leading=leading)
     try:
         try:
@@ -173,7 +173,7 @@ def shard_writer(shard: Shard, directory: Path, *, leading: bool = True) -> Iter
             part.unlink(missing_ok=True)
 
 
-def _part(path: Path) -> Path:
+def unfinished(path: Path) -> Path:
     """What a file is called until it is complete."""
     return path.with_name(f"{path.name}.part")
 
@@ -182,9 +182,9 @@ def _opened(path: Path, *, leading: bool) -> int:
     with writable(path):
         if leading:
             path.parent.mkdir(parents=True, exist_ok=True)
-            return os.open(_part(path), os.O_RDWR | os.O_CLOEXEC | os.O_CREAT | os.O_TRUNC, 0o666)
+            return os.open(unfinished(path), os.O_RDWR | os.O_CLOEXEC | os.O_CREAT | os.O_TRUNC, 0o666)
         try:
-            return os.open(_part(path), os.O_RDWR | os.O_CLOEXEC)
+            return os.open(unfinished(path), os.O_RDWR | os.O_CLOEXEC)
         except FileNotFoundError as error:
             raise not_shared(path) from error
 

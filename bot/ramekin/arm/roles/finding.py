@@ -50,6 +50,7 @@ class Traced:
         digest: Digest of the ids of the whole trajectory.
         text: What the ids stand for, and more behind it.
         spans: The role in the text.
+        reply: Where in the text the last turn of the assistant is that counts; None where that is not known.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Traced:
     digest: str
     text: str = field(repr=False)
     spans: tuple[Span, ...]
+    reply: Span | None = None
 
 
 @dataclass
@@ -140,7 +142,7 @@ def find_role(
     made = renderer() if any(each.text is None for each in trajectories) else None
     for trajectory in trajectories:
         try:
-            text, found = _look(trajectory, made, search)
+            text, found, reply = _look(trajectory, made, search)
         except DroppedError as error:
             role.dropped[trajectory.name] = str(error)
             continue
@@ -152,16 +154,16 @@ def find_role(
         seen.add(digest)
         positions, cut = role_positions(spans, offsets, limit=search.limit, policy=search.policy)
         needed = tuple(ids[: positions[-1] + 1]) if positions else ()
-        traced = Traced(trajectory.name, trajectory.task, needed, tuple(positions), digest, text, tuple(spans))
+        traced = Traced(trajectory.name, trajectory.task, needed, tuple(positions), digest, text, tuple(spans), reply)
         role.take(traced, min(len(ids), search.limit), cut, found.violations)
     _judge(role, len(trajectories), where)
     return role
 
 
-def _look(trajectory: Trajectory, renderer: Renderer | None, search: Search) -> tuple[str, Found]:
-    """The text of a trajectory, and the role in it."""
+def _look(trajectory: Trajectory, renderer: Renderer | None, search: Search) -> tuple[str, Found, Span | None]:
+    """The text of a trajectory, the role in it, and the last turn that counts."""
     if trajectory.text is not None:
-        return trajectory.text, Found(trajectory.spans)
+        return trajectory.text, Found(trajectory.spans), max(trajectory.spans, default=None)
     assert renderer  # noqa: S101
     rendered = renderer.render(trajectory)
     counted = [turn for turn in trajectory.turns[search.shown_turns :] if turn not in trajectory.demonstrations]
@@ -171,7 +173,7 @@ def _look(trajectory: Trajectory, renderer: Renderer | None, search: Search) -> 
         inside = search.parser(rendered.text[start:end])
         shifted = tuple((start + first, start + last) for first, last in inside.spans)
         found += Found(shifted, inside.violations)
-    return rendered.text, found
+    return rendered.text, found, rendered.turns[counted[-1]] if counted else None
 
 
 def _encoded(tokenizer: Any, text: str, *, trims: bool) -> tuple[list[int], list[Span]]:

@@ -72,8 +72,12 @@ class _BadEntryError(Exception):
     """Something in an entry is not what it should be."""
 
 
-def read_trajectories(path: Path) -> tuple[Trajectory, ...]:
+def read_trajectories(path: Path, called: Path | None = None) -> tuple[Trajectory, ...]:
     """Read a file of trajectories.
+
+    Args:
+        path: Where it is.
+        called: What messages call it.
 
     Raises:
         DamagedError: It cannot be read, or some of it is no trajectory: every problem, with its line.
@@ -81,7 +85,9 @@ def read_trajectories(path: Path) -> tuple[Trajectory, ...]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise DamagedError(f"{path} cannot be read: {error}", "give a file of trajectories, JSON in UTF-8") from error
+        raise DamagedError(
+            f"{called or path} cannot be read: {error}", "give a file of trajectories, JSON in UTF-8"
+        ) from error
     found: list[Trajectory] = []
     problems: list[Problem] = []
     names: set[str] = set()
@@ -90,11 +96,11 @@ def read_trajectories(path: Path) -> tuple[Trajectory, ...]:
             trajectory = _trajectory(_json(entry, "is not JSON") if isinstance(entry, str) else entry, len(found) + 1)
             _see_that_new(trajectory.name, names)
         except _BadEntryError as error:
-            problems.append(Problem(f"the trajectory {error}", _HINT, path, line))
+            problems.append(Problem(f"the trajectory {error}", _HINT, called or path, line))
             continue
         found.append(trajectory)
     if not found and not problems:
-        problems = [Problem("there is no trajectory in this file", _HINT, path)]
+        problems = [Problem("there is no trajectory in this file", _HINT, called or path)]
     if problems:
         raise DamagedError(problems=problems)
     return tuple(found)

@@ -1,0 +1,317 @@
+"""What models do on benchmarks, measured: neurons at work, likelihood of the role, answers to prompts.
+
+Every model reads the same texts: an expert those of the benchmarks that it is the donor of, a candidate all. What was
+measured of a model before is not measured again: a model of which all is known is not even loaded or built.
+
+Several processes share the batches. What is read together does not depend on their number, and sums are exact to 100
+bits, so that what comes out is the same for any.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from math import isnan, nan
+from typing import Any, Final, Literal
+
+from torch import nn
+
+from ramekin.arm.answering import right_answers
+from ramekin.arm.architecture import Layer
+from ramekin.arm.likelihood import losses_of
+from ramekin.arm.reading import Material
+from ramekin.arm.saliency import Floats, RoleMean
+from ramekin.arm.store import SaliencyStore, prompts_digest, reading_digest, saliency_key
+from ramekin.arm.tracing import BUDGET, Text, together, trace
+from ramekin.merge.team import Alone, Team
+from ramekin.progress import Bar
+
+Kind = Literal["role", "said", "loss", "right", "kept"]
+"""Saliency in the role, and in all that the assistant says; negative log-likelihood of the role on development data;
+right answers to its prompts; the likelihood on those development data by which nothing is chosen."""
+
+_TRACED: Final[Sequence[Kind]] = ("role", "said")
+_JUDGED: Final[Sequence[Kind]] = ("loss", "kept")
+
+
+@dataclass
+class Measured:
+    """What was measured of a model, by benchmark.
+
+    Attributes:
+        role: Saliency in the role, `[f]` for each layer.
+        said: Saliency in all that the assistant says.
+        loss: Negative log-likelihood of the role's tokens in nats a token, by trajectory.
+        right: Whether each answer was right.
+        kept: As `loss`, on development data by which nothing is chosen.
+    """
+
+    role: dict[str, list[Floats]] = field(default_factory=dict)
+    said: dict[str, list[Floats]] = field(default_factory=dict)
+    loss: dict[str, list[float]] = field(default_factory=dict)
+    right: dict[str, list[float]] = field(default_factory=dict)
+    kept: dict[str, list[float]] = field(default_factory=dict)
+
+    def of(self, kind: Kind) -> dict[str, Any]:
+        """What was measured of one kind."""
+        found: dict[str, Any] = getattr(self, kind)
+        return found
+
+
+@dataclass(frozen=True)
+class Aim:
+    """What is to be measured.
+
+    Attributes:
+        overlap: Which neurons are at work.
+        said: In the experts also those in all that the assistant says.
+        likelihood: How likely the role's tokens are.
+        answers: Whether prompts are answered right, where the benchmark says how.
+    """
+
+    overlap: bool = True
+    said: bool = False
+    likelihood: bool = False
+    answers: bool = False
+
+    def kinds(self, material: Material, *, donor: bool) -> list[Kind]:
+        """What that is for a benchmark, of its donor or of a candidate."""
+        wanted: list[tuple[bool, Kind]] = [
+            (self.overlap, "role"),
+            (self.overlap and self.said and donor and material.said is not None, "said"),
+            (self.likelihood and material.dev is not None, "loss"),
+            (self.answers and bool(material.prompts), "right"),
+        ]
+        return [kind for want, kind in wanted if want]
+
+
+class Observer:
+    """Measures models, each of them and each benchmark once.
+
+    Args:
+        layers: The MLPs of the models, which all have the same structure.
+        materials: What the benchmarks have to read, by name.
+        dtype: Element type that the models are run in: what models in different types do cannot be compared.
+        tokenizer: For answers.
+        budget: Tokens of a batch, padding included.
+        store: Where what was measured is kept.
+        team: The processes that share the texts.
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[Layer],
+        materials: Mapping[str, Material],
+        dtype: str,
+        *,
+        tokenizer: Any = None,
+        budget: int = BUDGET,
+        store: SaliencyStore | None = None,
+        team: Team | None = None,
+    ) -> None:
+        self.materials = materials
+        self._layers = layers
+        self._dtype = dtype
+        self._tokenizer = tokenizer
+        self._budget = budget
+        self._store = store
+        self._team = team or Alone()
+        self._watched = {
+            name: together(
+                {"role": material.role} | ({"said": material.said} if material.said else {}), by_task=material.by_task
+            )
+            for name, material in materials.items()
+        }
+        self._judged: dict[tuple[str, Kind], tuple[Text, ...]] = {}
+        for name, material in materials.items():
+            if material.dev:
+                self._judged[name, "loss"] = together({"loss": material.dev})
+            if material.kept:
+                self._judged[name, "kept"] = together({"loss": material.kept})
+
+    def tokens(self, wanted: Mapping[str, Sequence[Kind]]) -> int:
+        """How many tokens a model will read for that, answers apart."""
+        count = 0
+        for name, kinds in wanted.items():
+            traced = {kind for kind in kinds if kind in _TRACED}
+            count += sum(text.needed for text in _only(self._watched[name], traced)) if traced else 0
+            count += sum(text.needed for kind in kinds for text in self._judged.get((name, kind), ()))
+        return count
+
+    def known(self, digest: str, wanted: Mapping[str, Sequence[Kind]]) -> Measured:
+        """What is kept of a model; the first process decides for all.
+
+        Args:
+            digest: Of all that determines the model's weights.
+            wanted: What is asked for, by benchmark.
+        """
+        found = Measured()
+        if self._store and not self._team.rank:
+            widths = [layer.width for layer in self._layers]
+            for name, kinds in wanted.items():
+                for kind in kinds:
+                    key = self._key(digest, name, kind)
+                    kept: Any = self._store.get(key, widths) if kind in _TRACED else self._store.get_values(key)
+                    if kept is not None:
+                        found.of(kind)[name] = kept
+        return self._team.gather(found)[0]
+
+    def measure(
+        self,
+        model: nn.Module,
+        digest: str,
+        wanted: Mapping[str, Sequence[Kind]],
+        advance: Callable[[int], None] = lambda tokens: None,
+    ) -> Measured:
+        """Measure a model.
+
+        Args:
+            model: On its device.
+            digest: Of all that determines its weights.
+            wanted: What is asked for, by benchmark.
+            advance: Told how many tokens were read.
+
+        Raises:
+            RamekinError: As `ramekin.arm.tracing.trace`.
+        """
+        found = Measured()
+        for name, kinds in wanted.items():
+            roles = {kind for kind in kinds if kind in _TRACED}
+            if roles:
+                for role, mean in self._trace(model, name, roles, advance).items():
+                    found.of(role)[name] = mean.result()
+            for kind in (kind for kind in kinds if kind in _JUDGED):
+                texts = self._judged[name, kind]
+                found.of(kind)[name] = self._joined(losses_of(model, texts, "loss", advance=advance, part=self._part))
+            if "right" in kinds:
+                material = self.materials[name]
+                asked, judge = (model, self._tokenizer, material.prompts), material.judge or "exact"
+                found.right[name] = self._joined(right_answers(*asked, judge, material.longest, part=self._part))
+            self._keep(digest, name, kinds, found)
+        return found
+
+    def _trace(
+        self, model: nn.Module, name: str, roles: set[Kind], advance: Callable[[int], None]
+    ) -> dict[Kind, RoleMean]:
+        """The means over all processes' texts."""
+        texts = _only(self._watched[name], roles)
+        mine = trace(model, self._layers, texts, budget=self._budget, advance=advance, part=self._part)
+        widths = [layer.width for layer in self._layers]
+        total: dict[Kind, RoleMean] = {role: RoleMean(widths) for role in _TRACED if role in roles}
+        for each in self._team.gather(mine):
+            for role, mean in total.items():
+                if role in each:
+                    mean.merge(each[role])
+        return total
+
+    @property
+    def _part(self) -> tuple[int, int]:
+        return self._team.rank, self._team.size
+
+    def _joined(self, mine: list[float]) -> list[float]:
+        """What all processes found, each of them NaN where it was not its part."""
+        found = zip(*self._team.gather(mine), strict=True)
+        return [next((value for value in each if not isnan(value)), nan) for each in found]
+
+    def _keep(self, digest: str, name: str, kinds: Sequence[Kind], found: Measured) -> None:
+        if not self._store or self._team.rank:
+            return
+        for kind in kinds:
+            key, about = self._key(digest, name, kind), {"benchmark": name, "model": digest, "kind": kind}
+            if kind in _TRACED:
+                self._store.put(key, found.of(kind)[name], about)
+            else:
+                self._store.put_values(key, found.of(kind)[name], about)
+
+    def _key(self, digest: str, name: str, kind: Kind) -> str:
+        if kind in _TRACED:
+            return saliency_key(digest, reading_digest(self._watched[name], kind), self._dtype)
+        if kind in _JUDGED:
+            reading = reading_digest(self._judged[name, kind], "loss", ordered=True)
+            return saliency_key(digest, reading, self._dtype, "loss")
+        material = self.materials[name]
+        asked = [(prompt.ids, prompt.answer) for prompt in material.prompts]
+        return saliency_key(digest, prompts_digest(asked, material.judge, material.longest), self._dtype, kind)
+
+
+def _only(texts: Sequence[Text], roles: Iterable[str]) -> list[Text]:
+    """Texts with some of their roles alone."""
+    kept = ((text, {role: at for role, at in text.roles.items() if role in roles}) for text in texts)
+    return [Text(text.ids, found, text.weights) for text, found in kept if found]
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What was measured of all models.
+
+    Attributes:
+        experts: Of the donors, by benchmark.
+        candidates: By candidate, in the pool's order.
+    """
+
+    experts: Measured
+    candidates: Mapping[str, Measured]
+
+
+Loaded = tuple[str, nn.Module]
+
+
+def observe_all(
+    observer: Observer,
+    aim: Aim,
+    experts: Mapping[str, str],
+    load: Callable[[str], nn.Module],
+    candidates: Mapping[str, str],
+    build: Callable[[Sequence[str]], Iterable[Loaded]],
+    *,
+    show: Callable[[str, int], AbstractContextManager[Bar]],
+) -> Observed:
+    """Measure all models, as far as it was not done before.
+
+    Args:
+        observer: Measures them.
+        aim: What is measured.
+        experts: By name, digest of all that determines their weights.
+        load: Gives an expert, valid until the next model is asked for.
+        candidates: The same by candidate, in the pool's order.
+        build: Gives the candidates that are asked for, each valid until the next.
+        show: A context in which so many tokens are read of the model of this name; it gives what is told how many were.
+
+    Raises:
+        RamekinError: As `ramekin.arm.tracing.trace`.
+    """
+    of_experts = Measured()
+    for expert, wanted in _of_donors(observer.materials, aim).items():
+        known = observer.known(experts[expert], wanted)
+        if rest := _rest(wanted, known):
+            model = load(expert)
+            with show(expert, observer.tokens(rest)) as bar:
+                _include(known, observer.measure(model, experts[expert], rest, bar.advance))
+        _include(of_experts, known)
+    every = {name: aim.kinds(material, donor=False) for name, material in observer.materials.items()}
+    found = {name: observer.known(digest, every) for name, digest in candidates.items()}
+    for name, model in build([name for name, known in found.items() if _rest(every, known)]):
+        rest = _rest(every, found[name])
+        with show(name, observer.tokens(rest)) as bar:
+            _include(found[name], observer.measure(model, candidates[name], rest, bar.advance))
+    return Observed(of_experts, found)
+
+
+def _of_donors(materials: Mapping[str, Material], aim: Aim) -> dict[str, dict[str, list[Kind]]]:
+    found: dict[str, dict[str, list[Kind]]] = {}
+    for name, material in materials.items():
+        found.setdefault(material.donor, {})[name] = aim.kinds(material, donor=True)
+    return found
+
+
+def _rest(wanted: Mapping[str, Sequence[Kind]], known: Measured) -> dict[str, list[Kind]]:
+    rest = {name: [kind for kind in kinds if name not in known.of(kind)] for name, kinds in wanted.items()}
+    return {name: kinds for name, kinds in rest.items() if kinds}
+
+
+def _include(into: Measured, more: Measured) -> None:
+    for kind in _kinds():
+        into.of(kind).update(more.of(kind))
+
+
+def _kinds() -> Iterator[Kind]:
+    yield from ("role", "said", "loss", "right", "kept")

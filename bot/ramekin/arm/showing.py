@@ -1,0 +1,167 @@
+"""What was found and measured, as text for a terminal."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from ramekin.arm.reading import Material
+from ramekin.arm.reporting import shortened
+from ramekin.arm.roles.finding import Role
+from ramekin.choice import ReportedCandidate, ReportedComparison
+from ramekin.manifest.model import Manifest
+from ramekin.methods.base import show_value
+from ramekin.terminal import marked
+from ramekin.text import printable
+
+if TYPE_CHECKING:
+    from ramekin.watching import SweptK
+
+_NAME: Final = 36
+_BENCHMARK: Final = 16
+_BAR: Final = 20
+
+
+def show_roles(manifest: Manifest, materials: Mapping[str, Material], samples: int) -> str:
+    """What the parsers found, with samples in which the role is marked."""
+    lines: list[str] = []
+    for name, material in materials.items():
+        benchmark, role = manifest.benchmarks[name], material.role
+        lines += ["", f"{name}: role `{printable(str(benchmark.role))}`, donor {material.donor}"]
+        lines += [f"  {printable(benchmark.calibration, 90)}"]
+        lines += [f"  {label:<14}{text}" for label, text in _counts(role)]
+        if material.dev:
+            origin = "set aside from these" if material.held_out else printable(benchmark.dev or "", 60)
+            said = f"{len(material.dev.trajectories)} trajectories, {material.dev.role_tokens:,} tokens of the role"
+            lines.append(f"  {'development':<14}{said} ({origin})")
+        lines += [f"  warning: {warning}" for warning in role.warnings]
+        for traced in role.samples[:samples]:
+            lines += ["", f"  {printable(traced.name, 80)}"]
+            lines += [f"  | {line}" for line in marked(shortened(traced)).split("\n")]
+    return "\n".join(lines[1:])
+
+
+def _counts(role: Role) -> Iterator[tuple[str, str]]:
+    number = len(role.trajectories)
+    left_out = [
+        (role.without, "without the role"),
+        (role.twice, "there twice"),
+        (len(role.dropped), "not to be used"),
+    ]
+    rest = "".join(f", {count} {why}" for count, why in left_out if count)
+    yield "trajectories", f"{number}{rest}"
+    share = role.role_tokens / role.tokens if role.tokens else 0
+    each = role.role_tokens / number if number else 0
+    yield "tokens", f"{role.tokens:,}, of which {role.role_tokens:,} in the role ({share:.1%}; {each:.1f} a trajectory)"
+    cut = f", {role.cut} spans cut by the limit on tokens" if role.cut else ""
+    yield "violations", f"{role.violations} in {role.violating} trajectories{cut}"
+    for name, reason in [*role.dropped.items()][:3]:
+        yield "not used", f"{printable(name, 40)}: {printable(reason, 120)}"
+
+
+def roles_data(manifest: Manifest, materials: Mapping[str, Material]) -> dict[str, Any]:
+    """The same for `--json`."""
+    return {
+        "benchmarks": {
+            name: {
+                "expert": material.donor,
+                "role": str(manifest.benchmarks[name].role),
+                "calibration": _role_data(material.role),
+                "dev": _role_data(material.dev) | {"held_out": material.held_out} if material.dev else None,
+                "samples": [
+                    {"trajectory": traced.name, "pieces": [[text, inside] for text, inside in shortened(traced)]}
+                    for traced in material.role.samples
+                ],
+            }
+            for name, material in materials.items()
+        }
+    }
+
+
+def _role_data(role: Role) -> dict[str, Any]:
+    return {
+        "trajectories": len(role.trajectories),
+        "without": role.without,
+        "twice": role.twice,
+        "dropped": role.dropped,
+        "cut": role.cut,
+        "tokens": role.tokens,
+        "role_tokens": role.role_tokens,
+        "violations": role.violations,
+        "violating": role.violating,
+        "warnings": role.warnings,
+    }
+
+
+def show_comparison(comparison: ReportedComparison) -> str:
+    """All candidates with all that was measured of them, the chosen one marked, and bars for what decides."""
+    benchmarks = [*comparison.calibration]
+    lines: list[str] = []
+    kinds: Sequence[tuple[str, str, str]] = (
+        ("aos", f"AOS (top_k {comparison.top_k:g}; more is better)", ".3f"),
+        ("likelihood", "negative log-likelihood of the role, nats a token (less is better)", ".4f"),
+        ("scores", "scores (more is better)", ".3f"),
+    )
+    for kind, title, form in kinds:
+        rows = [(name, getattr(each, kind)) for name, each in comparison.candidates.items()]
+        if all(values for _, values in rows):
+            lines += ["", title, *_table(rows, benchmarks, form, comparison, experts=kind != "aos", kind=kind)]
+    lines += ["", f"{'weights changed':<{_NAME}}"]
+    lines += [f"  {printable(name, _NAME):<{_NAME}}{_changed(each)}" for name, each in comparison.candidates.items()]
+    margin = f", {comparison.margin:.4g} ahead" if comparison.margin is not None else ""
+    chosen = f"chosen by {comparison.decided_by}: {comparison.selected}{margin}"
+    lines += ["", chosen, *(f"warning: {warning}" for warning in comparison.warnings)]
+    return "\n".join(lines[1:])
+
+
+def _table(
+    rows: Sequence[tuple[str, Mapping[str, float]]],
+    benchmarks: Sequence[str],
+    form: str,
+    comparison: ReportedComparison,
+    *,
+    experts: bool,
+    kind: str,
+) -> Iterator[str]:
+    heads = [printable(name, _BENCHMARK - 2) for name in benchmarks]
+    widths = [max(len(head), 8) + 2 for head in heads]
+    yield (
+        f"  {'':<{_NAME}}"
+        + "".join(f"{head:>{width}}" for head, width in zip(heads, widths, strict=True))
+        + "      mean"
+    )
+    means = {name: sum(values.values()) / len(values) for name, values in rows}
+    most = max((abs(mean) for mean in means.values()), default=0) or 1
+    for name, values in rows:
+        cells = "".join(f"{values[b]:>{width}{form}}" for b, width in zip(benchmarks, widths, strict=True))
+        bar = "█" * round(_BAR * abs(means[name]) / most)
+        mark = "*" if name == comparison.selected else " "
+        yield f"{mark} {printable(name, _NAME):<{_NAME}}{cells}{means[name]:>10{form}}  {bar}"
+    own = {b: getattr(comparison.experts[b], kind).get(b) for b in benchmarks} if experts else {}
+    if own and all(value is not None for value in own.values()):
+        cells = "".join(f"{own[b]:>{width}{form}}" for b, width in zip(benchmarks, widths, strict=True))
+        yield f"  {'each expert on its own':<{_NAME}}{cells}{sum(own.values()) / len(own):>10{form}}"
+
+
+def _changed(candidate: ReportedCandidate) -> str:
+    return "" if candidate.changed is None else f"{candidate.changed:>16,}"
+
+
+def show_sweep(found: "Iterable[SweptK]") -> str:
+    """A line for each `top_k`."""
+    swept = [*found]
+    width = max([len("backbone"), *(min(len(each.selected), _NAME) for each in swept)])
+    lines = [
+        f"{'top_k':>6}  {'overlap':>8}  {'own':>7}  {'AOS':>6}  {'backbone':<{width}}  {'neurons transplanted':<40}",
+    ]
+    for each in swept:
+        sets = ", ".join(f"{name} {share:.2%}" for name, share in each.transplanted.items()) or "none"
+        collisions = f"; {each.collisions} wanted by several" if each.collisions else ""
+        lines.append(
+            f"{show_value(each.top_k):>6}  {each.overlap:>8.1%}  {each.overlap_own:>7.1%}  "
+            f"{each.mean_aos[each.selected]:>6.3f}  {printable(each.selected, width):<{width}}  {sets}{collisions}"
+        )
+    lines += [
+        "",
+        "overlap: neurons in at least two experts' sets, of those in any; own: of a set, those that others have too;",
+        "AOS: the backbone's mean; transplanted: of all neurons, for each weak benchmark",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,184 @@
+"""What models do on the manifest's benchmarks, without merging anything: `roles`, `compare` and `sweep-k`."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ramekin.benchmarks import fetch_benchmarks, read_benchmarks
+from ramekin.errors import UsageError
+from ramekin.lock.making import LockPolicy, settle_lock
+from ramekin.manifest.model import Manifest
+from ramekin.manifest.reading import read_manifest
+from ramekin.methods import METHODS, Arm, BestOf, Choosing, Method
+from ramekin.methods.choosing import WIDE_POOL, Signal, label_of
+from ramekin.pipeline import Prepared, fetch
+from ramekin.room import check_room, enough_to_load
+from ramekin.workbench import Workbench
+
+if TYPE_CHECKING:
+    from ramekin.arm.deciding import Answer, Decision, Question
+    from ramekin.arm.reading import Material
+    from ramekin.choice import ReportedComparison
+
+
+@dataclass(frozen=True)
+class FoundRoles:
+    """What the parsers found.
+
+    Attributes:
+        manifest: The manifest.
+        materials: By benchmark.
+    """
+
+    manifest: Manifest
+    materials: "Mapping[str, Material]"
+
+
+def find_roles(bench: Workbench, path: Path, policy: LockPolicy) -> FoundRoles:
+    """Read all benchmarks: of the checkpoints only the base's tokenizer is needed.
+
+    Raises:
+        UsageError: The manifest has no benchmarks.
+        DamagedError: A file is not what it should be; with every problem.
+    """
+    loaded = read_manifest(path)
+    sources = bench.sources(loaded.directory)
+    lock = settle_lock(loaded, sources, policy).lock
+    data = fetch_benchmarks(bench, loaded, lock, sources)
+    return FoundRoles(loaded.manifest, read_benchmarks(bench, loaded, lock, sources, data))
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Candidates side by side.
+
+    Attributes:
+        comparison: What was measured, and which would be chosen.
+    """
+
+    comparison: "ReportedComparison"
+
+
+def compare(bench: Workbench, prepared: Prepared, device: str) -> Compared:
+    """Build every candidate of the pool in memory, and measure all that can be known of it; nothing is written.
+
+    Raises:
+        UsageError: The manifest has no benchmarks.
+        RamekinError: As reading benchmarks, loading models and watching them do.
+    """
+    method = _choosing(prepared.loaded.manifest.method)
+    question, answer = _watch(bench, prepared, method, device, everything=True)
+    from ramekin.arm.deciding import decide
+    from ramekin.arm.reporting import report_comparison
+
+    if not isinstance(prepared.loaded.manifest.method, Choosing):
+        signals: tuple[Signal, ...] = ("likelihood",) if question.terms.aim.likelihood else ("aos",)
+        method = method.model_copy(update={"select": signals})
+    return Compared(report_comparison(question, decide(question, answer, method), method))
+
+
+def _choosing(method: Method) -> Choosing:
+    """The manifest's method if it chooses among candidates; else such a one with the method among the usual ones."""
+    if isinstance(method, Choosing):
+        return method
+    usual = {label_of(entry): entry for entry in WIDE_POOL}
+    return BestOf.model_validate({"pool": [*(usual | {label_of(method): method}).values()]})
+
+
+@dataclass(frozen=True)
+class SweptK:
+    """What one `top_k` would come to.
+
+    Attributes:
+        top_k: Share of each layer's neurons that count as salient.
+        overlap: Of the experts' sets, neurons in at least two as part of those in any.
+        overlap_own: Mean part of a set that others have too.
+        mean_aos: By candidate.
+        selected: The candidate that would be chosen.
+        weak: The benchmarks that would be repaired.
+        transplanted: Their transplant sets, as part of all neurons.
+        collisions: Neurons that several experts would give.
+    """
+
+    top_k: float
+    overlap: float
+    overlap_own: float
+    mean_aos: Mapping[str, float]
+    selected: str
+    weak: Sequence[str]
+    transplanted: Mapping[str, float]
+    collisions: int
+
+    def to_data(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {
+            "top_k": self.top_k,
+            "overlap": self.overlap,
+            "overlap_own": self.overlap_own,
+            "mean_aos": dict(self.mean_aos),
+            "selected": self.selected,
+            "weak": [*self.weak],
+            "transplanted": dict(self.transplanted),
+            "collisions": self.collisions,
+        }
+
+
+def sweep_k(bench: Workbench, prepared: Prepared, values: Sequence[float], device: str) -> tuple[SweptK, ...]:
+    """What several `top_k` would come to, from watching the models once.
+
+    Raises:
+        UsageError: The manifest has no benchmarks, or is not about ARM.
+        RamekinError: As reading benchmarks, loading models and watching them do.
+    """
+    method = prepared.loaded.manifest.method
+    if not isinstance(method, Arm):
+        known = ", ".join(each.title() for each in METHODS if each is Arm)
+        raise UsageError(f"`method.name` is `{method.name}`", f"a sweep over top_k is for `{known}`")
+    question, answer = _watch(bench, prepared, method, device)
+    return tuple(_swept(question, answer, method.model_copy(update={"top_k": value})) for value in values)
+
+
+def _swept(question: "Question", answer: "Answer", method: Arm) -> SweptK:
+    from ramekin.arm.deciding import decide
+    from ramekin.arm.metrics import cross_overlap
+    from ramekin.arm.neurons import collisions
+
+    decision: Decision = decide(question, answer, method)
+    assert decision.choice  # noqa: S101 - ARM watches neurons
+    overlap = cross_overlap(decision.choice.experts)
+    donors = {name: material.donor for name, material in answer.materials.items()}
+    shares: Mapping[str, Fraction] = {name: found.share for name, found in decision.sets.items()}
+    return SweptK(
+        top_k=method.top_k,
+        overlap=float(overlap.of_union),
+        overlap_own=float(overlap.mean_of_own),
+        mean_aos={name: float(value) for name, value in decision.choice.selection.means.items()},
+        selected=decision.selected.name,
+        weak=decision.weakness.weak,
+        transplanted={name: float(share) for name, share in shares.items()},
+        collisions=len(collisions(decision.sets, donors)) if decision.sets else 0,
+    )
+
+
+def _watch(
+    bench: Workbench, prepared: Prepared, method: Choosing, device: str, *, everything: bool = False
+) -> "tuple[Question, Answer]":
+    layout, manifest = prepared.made.mergeable(), prepared.loaded.manifest
+    if prepared.plan.cost:
+        check_room((), prepared.plan.cost.memory_bytes)
+    data = fetch_benchmarks(bench, prepared.loaded, prepared.lock, prepared.sources)
+    read_benchmarks(bench, prepared.loaded, prepared.lock, prepared.sources, data)
+    files = fetch(bench, prepared).files
+    with enough_to_load():
+        from ramekin.arm.deciding import Question, Terms, ask
+        from ramekin.merge.devices import resources_for
+        from ramekin.merge.orders import Means
+        from ramekin.merge.team import Alone
+
+        team = bench.team or Alone()
+        resources = resources_for(device, team)
+    terms = Terms.of(method, manifest, everything=everything)
+    question = Question(manifest, prepared.lock, layout, files, data, terms, bench.environment.measured, device)
+    return question, ask(question, Means(resources, bench.terminal, team))
