@@ -5,13 +5,14 @@ As a program: `python evaluate.py MODEL` prints the results for a folder or for 
 
 import argparse
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from cache import cached, digest
-from tasks import TASKS, Item
+from tasks import TASKS, Item, Task
 from train import WEIGHTS, prompt
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
 
@@ -47,17 +48,22 @@ def answer(model: Any, tokenizer: PreTrainedTokenizerBase, items: list[Item]) ->
     return [text.strip() for text in tokenizer.batch_decode(fresh, skip_special_tokens=True)]
 
 
-def evaluate(model_name: str, count: int = ITEMS) -> Results:
-    """Let the model in a folder, or in a repository of the Hub, answer `count` held-out items of every task."""
+def drawn(task: Task, count: int, seeds: Sequence[int]) -> list[Item]:
+    """`count` held-out items of each seed, those that several draw once."""
+    return list(dict.fromkeys(item for seed in seeds for item in task.items("held-out", count, seed)))
+
+
+def evaluate(model_name: str, count: int = ITEMS, seeds: Sequence[int] = (0,)) -> Results:
+    """Let the model in a folder, or in a repository of the Hub, answer `count` held-out items a seed of every task."""
     tokenizer = AutoTokenizer.from_pretrained(model_name)
     # The weights are bfloat16, the computation is not: float32 is the faster one on most CPUs, and the steadier.
     model: Any = AutoModelForCausalLM.from_pretrained(model_name, dtype=torch.float32)
     results = {}
     for task in TASKS.values():
-        items = task.items("held-out", count)
+        items = drawn(task, count, seeds)
         answers = answer(model, tokenizer, items)
         right = [task.accepts(item.answer, given) for item, given in zip(items, answers, strict=True)]
-        results[task.name] = Result(sum(right) / count, [item.user for item in items], answers, right)
+        results[task.name] = Result(sum(right) / len(right), [item.user for item in items], answers, right)
     return results
 
 
@@ -71,11 +77,11 @@ def write(results: Results) -> str:
     return json.dumps({task: asdict(result) for task, result in results.items()}, indent=1)
 
 
-def remembered(model: Path, folder: Path, count: int = ITEMS) -> Results:
+def remembered(model: Path, folder: Path, count: int = ITEMS, seeds: Sequence[int] = (0,)) -> Results:
     """The results of the model in a folder; `folder` keeps them until the model or the items change."""
-    asked = {name: [asdict(item) for item in task.items("held-out", count)] for name, task in TASKS.items()}
+    asked = {name: [asdict(item) for item in drawn(task, count, seeds)] for name, task in TASKS.items()}
     inputs = {"weights": digest(model / WEIGHTS), "items": asked, "tokens": ANSWER_TOKENS}
-    cached(folder, inputs, lambda fresh: (fresh / "results.json").write_text(write(evaluate(str(model), count))))
+    cached(folder, inputs, lambda fresh: (fresh / "results.json").write_text(write(evaluate(str(model), count, seeds))))
     return read((folder / "results.json").read_text())
 
 
