@@ -96,6 +96,7 @@ def estimate_cost(
         disk_bytes=disk.chosen.disk_bytes if disk else download + write,
         memory_bytes=memory_needed(len(layout.experts), Resources(), layout.factor_bytes) + _tracing(resident),
         seconds=math.ceil(seconds),
+        assumptions=f"{ASSUMPTIONS}; running the models comes on top" if resident else ASSUMPTIONS,
         disk=disk,
     )
 

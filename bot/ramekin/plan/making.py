@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from ramekin.checkpoint.facts import CheckpointFacts, read_checkpoint
 from ramekin.checkpoint.selection import files_to_copy
@@ -24,6 +25,8 @@ from ramekin.plan.standing import Standing
 from ramekin.sources import ReadRange, Sources
 from ramekin.store import BlobStore
 from ramekin.threads import at_once
+
+_BYTES: Final = {"float32": 4, "bfloat16": 2, "float16": 2}
 
 
 @dataclass(frozen=True)
@@ -220,6 +223,12 @@ def _cost(manifest: Manifest, lock: Lock, layout: Layout, store: BlobStore, room
         reason = "models that are watched at work have to be there whole"
         disk = disk.model_copy(update={"mode": "normal", "reason": reason})
     data = [source.files for source in lock.data.values()]
-    resident = layout.total_size if manifest.method.uses_benchmarks else 0
+    resident = _resident_bytes(manifest, layout) if manifest.method.uses_benchmarks else 0
     reads = manifest.method.reads
     return estimate_cost([*pinned.values(), *data], at_hand, layout, reads, copied, resident=resident, disk=disk)
+
+
+def _resident_bytes(manifest: Manifest, layout: Layout) -> int:
+    """Bytes of the model that is watched at work, in the element type that it is run in."""
+    wanted = str(getattr(manifest.method, "trace_dtype", "base"))
+    return layout.merged_elements * _BYTES[wanted] if wanted in _BYTES else layout.total_size
