@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ramekin.choice import ReportedActivation, ReportedComparison
 from ramekin.errors import DamagedError
-from ramekin.lock.model import FileName, Sha256
+from ramekin.lock.model import FileName, Lock, Sha256
 from ramekin.methods import AnyMethod
 from ramekin.methods.ram import Overlap
 
@@ -137,6 +137,28 @@ class Report(_Part):
     def _absent(self) -> set[str]:
         """Parts that only some methods have."""
         return {name for name in ("comparison", "activation") if getattr(self, name) is None}
+
+
+def redacted(report: Report, lock: Lock, *, samples: bool | None) -> Report:
+    """A report without the recorded runs that may not be shown.
+
+    Args:
+        report: The report.
+        lock: Its lock, which knows what is private.
+        samples: Whether they may: all, none, or, if None, those of public datasets.
+    """
+    if report.comparison is None:
+        return report
+    kept = tuple(each for each in report.comparison.samples if may_show(each.benchmark, lock, samples=samples))
+    return report.model_copy(update={"comparison": report.comparison.model_copy(update={"samples": kept})})
+
+
+def may_show(benchmark: str, lock: Lock, *, samples: bool | None) -> bool:
+    """Whether the recorded runs of a benchmark may be shown: public ones unless that is turned off, others if asked."""
+    if samples is not None:
+        return samples
+    pinned = lock.data.get(f"data:{benchmark}:calibration")
+    return pinned is not None and not pinned.private
 
 
 def report_overlap(overlap: Overlap, names: tuple[str, ...], lambdas: tuple[float, ...] | None) -> ReportedOverlap:

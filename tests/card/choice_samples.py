@@ -1,6 +1,6 @@
 """Reports of methods that choose among candidates, for the card's tests."""
 
-from card_samples import Sample, commit, sample
+from card_samples import Sample, commit, pinned, sample
 
 from ramekin.choice import (
     ReportedActivation,
@@ -12,6 +12,7 @@ from ramekin.choice import (
     ReportedSample,
     ReportedTransplant,
 )
+from ramekin.lock.model import CardFacts, Lock
 from ramekin.methods import Arm, BestOf
 from ramekin.methods.choosing import Choosing
 from ramekin.methods.ram import Overlap, RamFamily
@@ -210,7 +211,8 @@ def arm_sample(
         collisions=417 * (len(weak) - 1) if weak else 0,
         weights_replaced=3 * 3_584 * sum(each.applied for each in parts.values()),
     )
-    return Sample(made.report.model_copy(update={"comparison": comparison, "activation": activation}), made.lock)
+    report = made.report.model_copy(update={"comparison": comparison, "activation": activation})
+    return Sample(report, with_runs(made.lock, comparison))
 
 
 def best_of_sample(
@@ -249,7 +251,16 @@ def best_of_sample(
         experts=experts_of(donors, likelihood=likelihood, scores=scores),
         calibration=calibrations(donors),
     )
-    return Sample(report.model_copy(update={"comparison": comparison}), made.lock)
+    return Sample(report.model_copy(update={"comparison": comparison}), with_runs(made.lock, comparison))
+
+
+def with_runs(lock: Lock, comparison: ReportedComparison, *, private: bool = False) -> Lock:
+    """A lock that pins the recorded runs of a comparison."""
+    data = {}
+    for place, (name, found) in enumerate(comparison.calibration.items()):
+        runs = pinned("org/runs", place % 16, CardFacts(license=found.license))
+        data[f"data:{name}:calibration"] = runs.model_copy(update={"private": private, "repo_type": "dataset"})
+    return lock.model_copy(update={"data": data})
 
 
 def crowded(benchmarks: int = 64, candidates: int = 64) -> Sample:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from card_samples import commit, sample
-from choice_samples import DONORS, PIECES, arm_sample, best_of_sample, crowded
+from choice_samples import DONORS, PIECES, arm_sample, best_of_sample, crowded, with_runs
 from test_card import HOSTILE, JUDGE, TEXTS, elements, split, structure, tables
 
 from ramekin.card.citations import citations_of
@@ -17,7 +17,7 @@ from ramekin.choice import ReportedSample, ReportedTuning
 from ramekin.errors import DamagedError
 from ramekin.hub.cards import judge
 from ramekin.methods import Arm, BestOf, RamPlus, Tuned
-from ramekin.report import Report
+from ramekin.report import Report, redacted
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -353,3 +353,18 @@ def test_a_choice_that_no_method_made_is_refused():
     other = MADE["best-of"].report.model_copy(update={"method": RamPlus()})
     with pytest.raises(DamagedError, match="only methods that choose"):
         render_card(other, TEXTS, MADE["best-of"].lock)
+
+
+@pytest.mark.parametrize(
+    ("private", "samples", "shown"),
+    [(False, None, True), (False, False, False), (True, None, False), (True, True, True), (True, False, False)],
+)
+def test_runs_are_shown_where_they_may_be(private: bool, samples: bool | None, shown: bool) -> None:
+    made = MADE["arm"]
+    assert made.report.comparison
+    lock = with_runs(made.lock, made.report.comparison, private=private)
+    card = render_card(made.report, TEXTS.model_copy(update={"samples": samples}), lock)
+    assert ("find_user" in card) == shown
+    kept = redacted(made.report, lock, samples=samples).comparison
+    assert kept
+    assert bool(kept.samples) == shown

@@ -18,7 +18,7 @@ from ramekin.markdown import HUB
 from ramekin.methods import Method
 from ramekin.methods.base import show_value
 from ramekin.methods.ram import RamFamily
-from ramekin.report import ExpertOverlap, Report
+from ramekin.report import ExpertOverlap, Report, redacted
 from ramekin.templating import template_environment
 
 _CHAT_TEMPLATE: Final = "chat_template.jinja"
@@ -68,6 +68,7 @@ def render_card(report: Report, texts: CardTexts, lock: Lock, endpoint: str = HU
         IncompatibleError: The licences of the sources, and the one that the manifest names, cannot all be met.
     """
     check_report(report, lock)
+    report = redacted(report, lock, samples=texts.samples)
     licence = inherit(claims_of(lock), texts.license)
     if licence.problems:
         raise IncompatibleError(problems=licence.problems)

@@ -6,10 +6,11 @@ from typing import Final
 
 from ramekin.atomic import write_atomically
 from ramekin.errors import PublishError
+from ramekin.lock.file import read_lock
 from ramekin.manifest.reading import LoadedManifest
 from ramekin.plan.standing import Standing
 from ramekin.publish.committing import Published, publish
-from ramekin.report import REPORT_NAME, FileRecord
+from ramekin.report import REPORT_NAME, FileRecord, redacted
 from ramekin.workbench import Workbench
 
 _MANIFEST: Final = "ramekin/merge.yaml"
@@ -31,14 +32,16 @@ def publish_card(bench: Workbench, loaded: LoadedManifest, standing: Standing) -
         raise PublishError(f"{target.repo}: holds no merge of ours", "publish the merge first, with `ramekin run`")
     with tempfile.TemporaryDirectory(prefix="ramekin-card-") as name:
         directory = Path(name)
-        lock = bench.client.read(target.repo, target.head, _LOCK, 0, _LIMIT)
-        write_atomically(directory / _LOCK, lock)
+        write_atomically(directory / _LOCK, bench.client.read(target.repo, target.head, _LOCK, 0, _LIMIT))
         write_atomically(directory / _MANIFEST, loaded.text.encode())
         manifest = directory / _MANIFEST
         files = dict(report.output.files)
         files[_MANIFEST] = FileRecord(size=manifest.stat().st_size, sha256=sha256_of(manifest))
         output = report.output.model_copy(update={"files": files})
         changed = report.model_copy(update={"texts": loaded.manifest.card.digest, "output": output})
+        lock = read_lock(directory / _LOCK)
+        if lock:
+            changed = redacted(changed, lock, samples=loaded.manifest.card.samples)
         write_atomically(directory / REPORT_NAME, changed.to_json().encode())
         write_card(directory, bench.environment.endpoint)
         plots = sorted(str(p.relative_to(directory)) for p in (directory / "ramekin" / "plots").glob("*.svg"))
