@@ -12,11 +12,14 @@ from test_tracing import made, reference
 from torch import nn
 
 from ramekin.arm.architecture import find_layers
-from ramekin.arm.choosing import Benchmark, Tracer, Traces, trace_all
+from ramekin.arm.choosing import Traces
 from ramekin.arm.neurons import how_many
+from ramekin.arm.observing import Aim, Observer, observe_all
+from ramekin.arm.reading import Material
 from ramekin.arm.roles.finding import Role, Traced
 from ramekin.arm.roles.trajectories import digest_of
 from ramekin.arm.store import SaliencyStore
+from ramekin.progress import Silence
 
 TOP_K = 0.3
 DONORS = {"tau": "tool", "shop": "web", "os": "web"}
@@ -30,7 +33,7 @@ def role(seed: int) -> Role:
     return Role(found)
 
 
-BENCHMARKS = {name: Benchmark(donor, role(seed)) for seed, (name, donor) in enumerate(DONORS.items())}
+MATERIALS = {name: Material(donor, role(seed)) for seed, (name, donor) in enumerate(DONORS.items())}
 EXPERTS = {"tool": "digest-1", "web": "digest-2"}
 CANDIDATES = {"mean": "digest-3", "near tool": "digest-4", "strange": "digest-5"}
 
@@ -76,8 +79,11 @@ def traced(
     experts: dict[str, str] = EXPERTS,
     candidates: dict[str, str] = CANDIDATES,
 ) -> Traces:
-    tracer = Tracer(find_layers(shelf.models["tool"]), BENCHMARKS, "float32", budget=64, store=store)
-    return trace_all(tracer, experts, shelf.load, candidates, shelf.build)
+    observer = Observer(find_layers(shelf.models["tool"]), MATERIALS, "float32", budget=64, store=store)
+    found = observe_all(
+        observer, Aim(), experts, shelf.load, candidates, shelf.build, show=lambda *_: Silence().bar("", 0)
+    )
+    return Traces(found.experts.role, {name: each.role for name, each in found.candidates.items()})
 
 
 def by_hand(model: nn.Module, benchmark: str) -> set[tuple[int, int]]:
@@ -103,7 +109,7 @@ def test_beside_the_algorithm_by_hand() -> None:
     assert shelf.wanted == ["tool", "web", *CANDIDATES]
 
     for protect in (True, False):
-        for benchmark, found in choice.transplants(["os", "tau"], protect=protect).items():
+        for benchmark, found in choice.transplants(best, ["os", "tau"], protect=protect).items():
             needed = set().union(*(sets[best][other] for other in DONORS if other != benchmark and protect))
             mine = {(layer, int(j)) for layer, row in enumerate(found.layers) for j in np.flatnonzero(row)}
             assert mine == sets[DONORS[benchmark]][benchmark] - needed
@@ -113,17 +119,19 @@ def test_all_neurons_leave_nothing_to_choose_or_to_transplant() -> None:
     choice = traced(Shelf()).choose(1.0)
     assert set(choice.selection.means.values()) == {1}
     assert choice.selection.selected == "mean"  # the first
-    assert len(choice.transplants(["tau"])["tau"]) == 0
+    assert len(choice.transplants("mean", ["tau"])["tau"]) == 0
 
 
 @pytest.mark.parametrize("top_k", [0.05, 0.1, 0.5])
 def test_invariants(top_k: float) -> None:
     choice = traced(Shelf()).choose(top_k)
-    for found in (*choice.experts.values(), *choice.backbone.values()):
+    selected = choice.selection.selected
+    backbone = choice.candidates[selected]
+    for found in (*choice.experts.values(), *backbone.values()):
         assert found.per_layer == tuple(how_many(top_k, len(layer)) for layer in found.layers)
-    for benchmark, found in choice.transplants([*DONORS]).items():
+    for benchmark, found in choice.transplants(selected, [*DONORS]).items():
         assert found & choice.experts[benchmark] == found
-        assert all(len(found & own) == 0 for other, own in choice.backbone.items() if other != benchmark)
+        assert all(len(found & own) == 0 for other, own in backbone.items() if other != benchmark)
 
 
 def test_only_what_changed_is_traced_again(tmp_path: Path) -> None:

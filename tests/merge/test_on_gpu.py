@@ -29,7 +29,7 @@ from ramekin.merge.loops.on_gpu.masking import philox as philox_on_gpu
 from ramekin.merge.loops.products import blocks_of
 from ramekin.merge.resources import Resources, gpu_memory_needed, memory_needed
 from ramekin.merge.team import Crew
-from ramekin.methods import METHODS, Dare, DareTies, Method, ModelStock, RamUnique, Ties
+from ramekin.methods import METHODS, Choosing, Dare, DareTies, Method, ModelStock, RamUnique, Ties
 
 SIZES = {BF16: 2, F16: 2, F32: 4}
 LARGEST = {BF16: 3.3895314e38, F16: 65520.0, F32: np.inf}  # what rounds to infinity, and all above
@@ -197,7 +197,11 @@ def on_gpu(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
     loops_for.cache_clear()
 
 
-OURS: dict[str, Method] = {method.title(): method() for method in METHODS if method is not RamUnique}
+OURS: dict[str, Method] = {
+    method.title(): method()
+    for method in METHODS
+    if method is not RamUnique and not issubclass(method, Choosing)  # what these choose is one of the others
+}
 OURS |= {
     "ram-unique": RamUnique(expert="b", scale=0.5),
     "model-stock, by filter": ModelStock(filter_wise=True),

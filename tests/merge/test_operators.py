@@ -425,14 +425,18 @@ def test_candidates_are_what_each_would_be_alone(
     sources = checkpoint(tmp_path / "in", dtypes, shards=THREE_SHARDS)
     found: dict[str, dict[str, bytes]] = {name: {} for name in CANDIDATES}
 
-    def take(name: str, chunk: object, out: np.ndarray) -> None:
-        tensor = chunk.task.name  # type: ignore[attr-defined]
+    starts: dict[str, dict[str, bytes]] = {name: {} for name in CANDIDATES}
+
+    def take(name: str, chunk: Chunk, out: np.ndarray, base: np.ndarray) -> None:
+        tensor = chunk.task.name
         found[name][tensor] = found[name].get(tensor, b"") + out.tobytes()
+        starts[name][tensor] = starts[name].get(tensor, b"") + base.tobytes()
 
     merge_candidates(sources.layout, sources.supply, CANDIDATES, take, means=Means(how))
     for i, (name, method) in enumerate(CANDIDATES.items()):
         merge_weights(sources.layout, sources.supply, method, tmp_path / str(i), means=Means(Resources(1 << 16, 2)))
         assert found[name] == {tensor: d.raw for tensor, d in read_tensors(tmp_path / str(i)).items()}, name
+        assert starts[name] == {tensor: d.raw for tensor, d in sources.base.items()}, "the base's own bytes"
 
 
 @pytest.mark.parametrize(

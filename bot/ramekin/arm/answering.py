@@ -4,6 +4,8 @@ import json
 import math
 import re
 from collections.abc import Sequence
+from decimal import Decimal
+from itertools import takewhile
 from typing import Any, Final
 
 import torch
@@ -16,7 +18,14 @@ AT_ONCE: Final = 16
 """Prompts that are answered together."""
 
 _THOUGHTS: Final = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL)
-_DECODER: Final = json.JSONDecoder()
+
+
+def _number(text: str) -> tuple[str, Decimal]:
+    """A number as JSON has it: 1 is 1.0, and is not `true`."""
+    return "number", Decimal(text)
+
+
+_DECODER: Final = json.JSONDecoder(parse_int=_number, parse_float=_number)
 
 
 def right_answers(
@@ -66,23 +75,31 @@ def _first_json(text: str) -> object | None:
     for match in re.finditer(r"[{\[]", text):
         try:
             value, _ = _DECODER.raw_decode(text, match.start())
-        except (json.JSONDecodeError, RecursionError):
+        except RecursionError:  # whatever begins behind it is nearly as deep
+            return None
+        except (ValueError, ArithmeticError):
             continue
         return [value]
     return None
 
 
 def _answers(model: Any, tokenizer: Any, prompts: Sequence[Prompt], longest: int) -> list[str]:
-    """Greedy answers, without special tokens."""
+    """Greedy answers, up to the token that ends them."""
     device = device_of(model)
     length = max(len(prompt.ids) for prompt in prompts)
     # Answers are written at the right end, so padding goes to the left, and has to be masked.
     ids = torch.tensor([[*(length - len(prompt.ids)) * (0,), *prompt.ids] for prompt in prompts], device=device)
     mask = torch.tensor([[*(length - len(prompt.ids)) * (0,), *len(prompt.ids) * (1,)] for prompt in prompts])
     settings = _settings(model, tokenizer, longest)
-    made = model.generate(ids, attention_mask=mask.to(device), generation_config=settings)
-    texts: list[str] = tokenizer.batch_decode(made[:, length:], skip_special_tokens=True)
-    return texts
+    own, model.generation_config = model.generation_config, settings  # what is not set is else taken from its own
+    try:
+        made = model.generate(ids, attention_mask=mask.to(device))
+    finally:
+        model.generation_config = own
+    ends = {*(settings.eos_token_id or ())}
+    said = [[*takewhile(lambda token: token not in ends, row)] for row in made[:, length:].tolist()]
+    # Special tokens stay: some templates begin calls of tools with one.
+    return [tokenizer.decode(row, clean_up_tokenization_spaces=False) for row in said]
 
 
 def _settings(model: Any, tokenizer: Any, longest: int) -> Any:

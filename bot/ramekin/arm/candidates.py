@@ -162,13 +162,33 @@ class _Aside:
 def checkpoint_names(model: nn.Module, names: Sequence[str]) -> dict[str, str]:
     """Names of a model's tensors in its checkpoints, by those that they have in the model.
 
-    Checkpoints of the bare decoder (GPT-2's) lack what its names begin with in the whole model.
+    Checkpoints of the bare decoder (GPT-2's) lack what its names begin with in the whole model, and transformers calls
+    some tensors otherwise than their checkpoints do (GPT-NeoX's `embed_out`).
     """
     inside = {name for name, _ in model.named_parameters(remove_duplicate=False)} | {
         n for n, _ in model.named_buffers()
     }
     prefix = f"{getattr(model, 'base_model_prefix', '')}."
-    return {each: name for name in names for each in (prefix + name, name) if each in inside}
+    found: dict[str, str] = {}
+    rename = _renaming(model)
+    for name in names:
+        other = rename(name)
+        place = next((each for each in (prefix + name, name, prefix + other, other) if each in inside), None)
+        if place is not None:
+            found[place] = name
+    return found
+
+
+def _renaming(model: nn.Module) -> Callable[[str], str]:
+    """What transformers calls a checkpoint's tensors in a model."""
+    try:
+        from transformers.conversion_mapping import get_model_conversion_mapping
+        from transformers.core_model_loading import WeightRenaming, rename_source_key
+    except ImportError:  # they have moved: names that differ are then refused as missing
+        return lambda name: name
+    every = get_model_conversion_mapping(model)  # type: ignore[arg-type]
+    changes = [each for each in every if isinstance(each, WeightRenaming)]
+    return lambda name: rename_source_key(name, changes, [])[0]
 
 
 def _weights(model: nn.Module) -> dict[str, torch.Tensor]:

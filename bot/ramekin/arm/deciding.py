@@ -179,7 +179,9 @@ class Watching:
         host = Host(question.layout, question.files, dtype, question.device, alone, neighbours=means.team.neighbours)
         aligned = alignment(question.layout, question.files, host.layers, host.checkpoint_names)
         store = SaliencyStore(question.store)
-        observer = Observer(host.layers, materials, dtype, tokenizer=tokenizer, store=store, team=means.team)
+        observer = Observer(
+            host.layers, materials, dtype, tokenizer=tokenizer, budget=host.budget, store=store, team=means.team
+        )
         digests = {name: question.digest_of(method) for name, method in question.candidates.items()}
         counted = _Counted(store, digests, means.team)
 

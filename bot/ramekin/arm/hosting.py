@@ -14,6 +14,7 @@ from torch import nn
 
 from ramekin.arm.architecture import Layer, find_layers
 from ramekin.arm.candidates import Resident, build_candidates, checkpoint_names
+from ramekin.arm.tracing import BUDGET, BUDGET_CPU
 from ramekin.checkpoint.tensors import LowRank
 from ramekin.errors import IncompatibleError, UsageError
 from ramekin.merge.engine import Means, Probe, probe
@@ -73,6 +74,7 @@ class Host:
     """A model whose weights are exchanged.
 
     Attributes:
+        budget: Tokens of a batch that its device is good for.
         layers: Where its neurons are.
         checkpoint_names: Names of its tensors in checkpoints, by those that they have in the model.
 
@@ -101,7 +103,8 @@ class Host:
         self._statistics: dict[float, Probe] = {}
         self._names = [task.name for shard in layout.shards for task in shard.tensors]
         self.layers, self.checkpoint_names = structure_of(files["base"], self._names)
-        place_for(device, means.resources, layout.total_size)  # what is not there is told before anything is read
+        on_gpu = place_for(device, means.resources, layout.total_size)  # a GPU that is not there is told at once
+        self.budget = BUDGET if on_gpu else BUDGET_CPU
 
     @cached_property
     def _resident(self) -> Resident:

@@ -21,7 +21,7 @@ from ramekin.arm.likelihood import losses_of
 from ramekin.arm.reading import Material
 from ramekin.arm.saliency import Floats, RoleMean
 from ramekin.arm.store import SaliencyStore, prompts_digest, reading_digest, saliency_key
-from ramekin.arm.tracing import BUDGET, Text, together, trace
+from ramekin.arm.tracing import BUDGET_CPU, Text, together, trace
 from ramekin.merge.team import Alone, Team
 from ramekin.progress import Bar
 
@@ -104,7 +104,7 @@ class Observer:
         dtype: str,
         *,
         tokenizer: Any = None,
-        budget: int = BUDGET,
+        budget: int = BUDGET_CPU,
         store: SaliencyStore | None = None,
         team: Team | None = None,
     ) -> None:

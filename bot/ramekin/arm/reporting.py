@@ -1,6 +1,6 @@
 """A decision as the report has it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from ramekin.arm.architecture import changed_places
 from ramekin.arm.deciding import Answer, Decision, Question, mean_of, scores_of, scores_of_donors, warnings_of
@@ -19,8 +19,8 @@ from ramekin.choice import (
     ReportedTransplant,
     ReportedTuning,
 )
-from ramekin.lock.model import PinnedSource
 from ramekin.methods import Arm, Choosing
+from ramekin.report import may_show
 
 _AROUND = 240
 _LONGEST_PIECE = 600
@@ -48,10 +48,7 @@ def report_comparison(question: Question, decision: Decision, method: Choosing) 
             )
             for name in answer.materials
         },
-        calibration={
-            name: _calibration(material, str(manifest.benchmarks[name].role), question.lock.data, name)
-            for name, material in answer.materials.items()
-        },
+        calibration={name: _calibration(material, question, name) for name, material in answer.materials.items()},
         tuned=_tuning(question, answer),
         samples=tuple(_samples(question, answer)),
         warnings=warnings_of(decision),
@@ -92,11 +89,15 @@ def report_candidates(question: Question, decision: Decision) -> dict[str, Repor
     return found
 
 
-def _calibration(material: Material, role: str, data: Mapping[str, PinnedSource], name: str) -> ReportedCalibration:
-    pinned, found, dev = data[f"data:{name}:calibration"], material.role, material.dev
+def _calibration(material: Material, question: Question, name: str) -> ReportedCalibration:
+    pinned, found, dev = question.lock.data[f"data:{name}:calibration"], material.role, material.dev
+    warnings = found.warnings
+    if not may_show(name, question.lock, samples=question.manifest.card.samples):
+        # What a warning quotes behind it is from the runs.
+        warnings = [warning.partition(": `")[0] for warning in warnings]
     return ReportedCalibration(
         expert=material.donor,
-        role=role,
+        role=str(question.manifest.benchmarks[name].role),
         source=pinned.source,
         commit=pinned.commit,
         file=next(iter(pinned.files)),
@@ -114,16 +115,14 @@ def _calibration(material: Material, role: str, data: Mapping[str, PinnedSource]
         dev_trajectories=len(dev.trajectories) if dev else 0,
         dev_tokens=dev.role_tokens if dev else 0,
         held_out=material.held_out,
-        warnings=tuple(found.warnings),
+        warnings=tuple(warnings),
     )
 
 
 def _samples(question: Question, answer: Answer) -> Iterator[ReportedSample]:
     """A few trajectories of each benchmark, where they may be shown."""
-    wanted = question.manifest.card.samples
     for name, material in answer.materials.items():
-        private = question.lock.data[f"data:{name}:calibration"].private
-        if wanted or (wanted is None and not private):
+        if may_show(name, question.lock, samples=question.manifest.card.samples):
             for traced in material.role.samples:
                 pieces = shortened(traced)
                 yield ReportedSample(benchmark=name, trajectory=traced.name, pieces=pieces)

@@ -26,6 +26,12 @@ from ramekin.errors import IncompatibleError, ResourceError
 BUDGET: Final = 16_384
 """Tokens of a batch, padding included: what 80 GB hold beside a model of eight billion parameters."""
 
+BUDGET_CPU: Final = 4_096
+"""The same on a processor, where larger batches are not faster."""
+
+_MOST_PADDING: Final = 0.1  # of a batch that is large enough
+_LEAST_BATCH: Final = 0.125  # of the budget
+
 LEAST_PREFIX: Final = 64
 """A common prefix that is shorter is not worth a pass of its own."""
 
@@ -74,11 +80,22 @@ def together(roles: Mapping[str, Role], *, by_task: bool = False) -> tuple[Text,
     return tuple(texts.values())
 
 
-def batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
-    """Indices of texts to read together: the longest first, as many as fit with their padding, or one that does not."""
+def batches(lengths: Sequence[int], budget: int, beside: int = 0) -> Iterator[list[int]]:
+    """Indices of texts to read together: the longest first, as many as fit with their padding, or one that does not.
+
+    A batch ends earlier where more of it would be padding than is worth a larger one.
+
+    Args:
+        lengths: Tokens of each text that are read.
+        budget: Tokens of a batch, padding included.
+        beside: Tokens of each that are there already, and take memory.
+    """
     batch: list[int] = []
     for index in sorted(range(len(lengths)), key=lambda index: -lengths[index]):
-        if batch and (len(batch) + 1) * lengths[batch[0]] > budget:
+        tokens = sum(lengths[each] for each in batch)
+        whole = (len(batch) + 1) * lengths[batch[0]] if batch else 0
+        wasteful = whole - tokens - lengths[index] > _MOST_PADDING * whole and tokens >= budget * _LEAST_BATCH
+        if batch and (whole + (len(batch) + 1) * beside > budget or wasteful):
             yield batch
             batch = []
         batch.append(index)
@@ -129,7 +146,7 @@ def trace(
     shared = common_prefix(texts) if reuse_prefix else 0
     shared = shared if shared >= LEAST_PREFIX else 0
     with only_reading(model), reader.hooked():
-        waiting = [*batches([text.needed for text in texts], budget)][part[0] :: part[1]]
+        waiting = [*batches([text.needed - shared for text in texts], budget, shared)][part[0] :: part[1]]
         # Each batch has its own copy of the prefix.
         prefix = reader.read_prefix(texts[0].ids[:shared]) if shared and waiting else None
         while waiting:

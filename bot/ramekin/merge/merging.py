@@ -19,7 +19,6 @@ from ramekin.merge.chosen import NEURONS, Chosen, Recorded, choose
 from ramekin.merge.engine import Means, MergedWeights, Probe, WrittenFile, merge_weights
 from ramekin.merge.resources import Resources
 from ramekin.merge.team import Alone, Team
-from ramekin.methods.ram import RamFamily
 from ramekin.plan.layout import Layout
 from ramekin.progress import Progress
 from ramekin.report import (
@@ -167,9 +166,7 @@ def _report(job: MergeJob, chosen: Chosen, merged: MergedWeights, records: dict[
         method=manifest.method,
         base=ReportedSource(**_source(job.lock.base)),
         experts=tuple(ReportedExpert(name=name, **_source(pinned)) for name, pinned in job.lock.experts.items()),
-        overlap=report_overlap(
-            merged.probe.overlap, names, merged.lambdas if isinstance(manifest.method, RamFamily) else None
-        ),
+        overlap=report_overlap(merged.probe.overlap, names, merged.lambdas),
         comparison=chosen.comparison,
         activation=chosen.activation,
         notes=job.notes,

@@ -1,0 +1,406 @@
+"""ARM through the command line: what models do is watched, what is merged is the same every time."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file as load_numpy
+from safetensors.torch import load_file
+
+from ramekin.hub import Hub, serve
+from ramekin.hub.records import DEFAULT_BRANCH
+from tests.integration.agents import DATA, SECRET, checkpoint, contents, runs, stock, write_manifest
+from tests.integration.conftest import Done, World, push
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+BENCHMARKS = {"code": "coder", "calls": "tool", "notes": "memory"}
+POOL = ["average", "task-arithmetic (weight 0.7)", "ties"]
+WATCHED = re.compile(r"^watching (.*) \([\d,]+ tokens\)$", re.MULTILINE)
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
+    with serve(tmp_path_factory.mktemp("hub")) as made:
+        stock(made)
+        yield made
+
+
+def place(hub: Hub, directory: Path) -> World:
+    directory.mkdir(parents=True)
+    world = World(hub, directory, dict(ONE_THREAD))
+    write_manifest(world)
+    return world
+
+
+@pytest.fixture
+def world(hub: Hub, tmp_path: Path) -> World:
+    return place(hub, tmp_path / "work")
+
+
+@pytest.fixture(scope="module")
+def merged(hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> tuple[World, Done]:
+    """A merge that was not disturbed."""
+    world = place(hub, tmp_path_factory.mktemp("merged") / "work")
+    return world, world.ok("merge", "merge.yaml", "--out", "out")
+
+
+def watched(done: Done) -> list[str]:
+    """The models that were looked at."""
+    return WATCHED.findall(done.err)
+
+
+def report_of(directory: Path) -> Any:
+    return json.loads((directory / "ramekin/report.json").read_text())
+
+
+def fails(done: Done, code: int, *words: str) -> None:
+    """It ended with an exit code and two lines."""
+    assert done.code == code, done.err
+    assert [line[:5] for line in done.error_lines] == ["error", " hint"], done.err
+    for word in words:
+        assert word in done.err
+
+
+def test_the_plan_tells_what_will_be_looked_at(world: World) -> None:
+    shown = world.ok("plan", "merge.yaml").out
+    data = world.ok("plan", "merge.yaml", "--json").data
+    sources = {source["role"]: source for source in data["sources"]}
+    assert {f"data:{name}:calibration" for name in BENCHMARKS} < sources.keys()
+    assert sources["data:calls:calibration"]["kind"] == "hub"
+    assert sources["data:calls:calibration"]["license"] == "cc-by-4.0"
+    assert "arm" in shown
+    assert data["cost"]["memory_bytes"] > 1 << 30, "torch and the model are reckoned with"
+
+
+def test_roles(world: World) -> None:
+    done = world.ok("roles", "merge.yaml", "--json")
+    text = world.ok("roles", "merge.yaml").out
+    assert {*BENCHMARKS} <= {*re.findall(r"[a-z]+", text)}
+    assert "ls -la /srv/0" in text
+    assert '"name": "find"' in text
+    found = json.dumps(done.data)
+    for name in BENCHMARKS:
+        assert name in found
+    assert not (world.directory / "merge.lock").exists(), "looking leaves nothing"
+
+
+def test_what_is_merged(merged: tuple[World, Done]) -> None:
+    """The chosen candidate with the experts' rows and columns in it, by hand."""
+    world, done = merged
+    assert watched(done) == [*dict.fromkeys(BENCHMARKS.values()), *POOL]
+    report = report_of(world.directory / "out")
+    activation, comparison = report["activation"], report["comparison"]
+    assert list(comparison["candidates"]) == POOL
+    best = max(POOL, key=lambda name: (activation["mean_aos"][name], -POOL.index(name)))
+    assert comparison["selected"] == activation["selected"] == best
+    assert activation["weak"] == [*BENCHMARKS]
+    assert activation["neurons"] == 2 * 48
+
+    method = {"task-arithmetic (weight 0.7)": "task-arithmetic\n  weight: 0.7"}.get(best, best)
+    write_manifest(world)
+    text = (world.directory / "merge.yaml").read_text()
+    start, end = text.index("method:"), text.index("output:")
+    (world.directory / "plain.yaml").write_text(f"{text[:start]}method:\n  name: {method}\n{text[end:]}")
+    world.ok("merge", "plain.yaml", "--out", "plain")
+    plain, found = (load_file(world.directory / where / "model.safetensors") for where in ("plain", "out"))
+    rows = load_numpy(world.directory / "out/ramekin/neurons.safetensors")
+    expected = {name: value.clone() for name, value in plain.items()}
+    count = 0
+    for name, expert in BENCHMARKS.items():
+        (world.directory / expert).mkdir(exist_ok=True)
+        (world.directory / expert / "model.safetensors").write_bytes(checkpoint(expert)["model.safetensors"])
+        theirs = load_file(world.directory / expert / "model.safetensors")
+        for layer in range(2):
+            chosen = np.flatnonzero(rows[f"{name}.{layer:04}"]).tolist()
+            mlp = f"model.layers.{layer}.mlp"
+            for tensor in (f"{mlp}.gate_proj.weight", f"{mlp}.up_proj.weight"):
+                expected[tensor][chosen] = theirs[tensor][chosen]
+            expected[f"{mlp}.down_proj.weight"][:, chosen] = theirs[f"{mlp}.down_proj.weight"][:, chosen]
+            count += len(chosen)
+    assert count == sum(each["applied"] for each in activation["transplanted"].values()) > 0
+    assert activation["weights_replaced"] == count * 3 * 32
+    assert found.keys() == expected.keys()
+    assert all(found[name].equal(value) for name, value in expected.items())
+    assert any(not found[name].equal(value) for name, value in plain.items())
+
+
+def test_again_into_another_directory(merged: tuple[World, Done]) -> None:
+    world, _ = merged
+    write_manifest(world)
+    done = world.ok("merge", "merge.yaml", "--out", "again")
+    assert watched(done) == [], "what was measured is known"
+    assert contents(world.directory / "again") == contents(world.directory / "out")
+
+
+def test_without_the_network(merged: tuple[World, Done]) -> None:
+    world, _ = merged
+    write_manifest(world)
+    world.ok(
+        "merge",
+        "merge.yaml",
+        "--out",
+        "offline",
+        "--locked",
+        env={"HF_HUB_OFFLINE": "1", "HF_ENDPOINT": "http://127.0.0.1:9"},
+    )
+    assert contents(world.directory / "offline") == contents(world.directory / "out") | {
+        "README.md": contents(world.directory / "offline")["README.md"]  # its links lead to the other address
+    }
+
+
+def test_verifying_does_not_watch(merged: tuple[World, Done]) -> None:
+    world, _ = merged
+    write_manifest(world)
+    done = world.ok("verify", "out", "--remerge", "--json", env={"HF_HOME": str(world.directory / "home")})
+    assert done.data["ok"]
+    assert done.data["remerged"] >= 2, "weights and neurons"
+    assert watched(done) == []
+
+
+def test_a_neuron_that_is_another_is_found(merged: tuple[World, Done], tmp_path: Path) -> None:
+    world, _ = merged
+    copy = tmp_path / "copy"
+    subprocess.run(["cp", "-r", str(world.directory / "out"), str(copy)], check=True)
+    path = copy / "ramekin/neurons.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    done = world.ramekin("verify", str(copy), "--remerge")
+    assert done.code == 6
+    assert "neurons.safetensors" in done.err
+    assert "Traceback" not in done.err
+
+
+TRAP = """
+import os, signal, sys
+from ramekin.arm import observing
+real, left = observing.Observer.measure, [{after}]
+def trapped(*arguments, **options):
+    if not left[0]:
+        os.kill(os.getpid(), signal.SIGKILL)
+    left[0] -= 1
+    return real(*arguments, **options)
+observing.Observer.measure = trapped
+from ramekin.__main__ import main
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize("after", [0, 4])
+def test_killed_while_watching(after: int, world: World, merged: tuple[World, Done]) -> None:
+    killed = subprocess.run(
+        [sys.executable, "-c", TRAP.format(after=after), "merge", "merge.yaml", "--out", "out"],
+        cwd=world.directory,
+        env=world.environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert not (world.directory / "out").exists()
+    done = world.ok("merge", "merge.yaml", "--out", "out")
+    assert watched(done) == [*BENCHMARKS.values(), *POOL][after:], "what was measured before is not measured again"
+    assert contents(world.directory / "out") == contents(merged[0].directory / "out")
+    assert not [path for path in world.directory.iterdir() if path.name.startswith(".out")]
+
+
+def test_several_processes(world: World, merged: tuple[World, Done]) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    started = []
+    for rank in range(2):
+        where = {"RANK": rank, "WORLD_SIZE": 2, "LOCAL_RANK": rank, "LOCAL_WORLD_SIZE": 2}
+        where |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+        started.append(
+            subprocess.Popen(
+                world.command("merge", "merge.yaml", "--out", "out"),
+                cwd=world.directory,
+                env=world.environment | {name: str(value) for name, value in where.items()},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        )
+    try:
+        ended = [process.communicate(timeout=200) for process in started]
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
+    assert [process.returncode for process in started] == [0, 0], ended
+    assert ended[1] == ("", "")
+    assert contents(world.directory / "out") == contents(merged[0].directory / "out")
+
+
+def test_published(world: World, hub: Hub) -> None:
+    write_manifest(world, method="  repair: [calls]\n", repo="demo/published")
+    done = world.ok("run", "merge.yaml", "--json")
+    found = hub.store.get("demo/published")
+    tree = found.tree(found.read_commit(found.refs()[DEFAULT_BRANCH]))
+    assert {"ramekin/neurons.safetensors", "ramekin/report.json", "README.md", "model.safetensors"} < tree.keys()
+    assert len(world.commits("demo/published")) == 1
+    state = world.directory / "home" / "ramekin"
+    assert {path.name for path in state.iterdir()} <= {"blobs", "digests.json", "measured", "runs"}
+    verified = world.ok("verify", "demo/published", "--remerge", "--json")
+    assert verified.data["ok"]
+    assert verified.data["remerged"] >= 2
+    again = world.ok("run", "merge.yaml")
+    assert len(world.commits("demo/published")) == 1
+    assert watched(again) == []
+    assert done.code == 0
+
+
+def test_compare_and_sweep(merged: tuple[World, Done]) -> None:
+    world, _ = merged
+    write_manifest(world)
+    before = {path.name for path in world.directory.iterdir()}
+    report = report_of(world.directory / "out")
+    found = world.ok("compare", "merge.yaml", "--json").data
+    assert list(found["candidates"]) == POOL
+    for name in POOL:
+        assert found["candidates"][name]["aos"] == report["comparison"]["candidates"][name]["aos"]
+        assert found["candidates"][name]["changed"] == report["comparison"]["candidates"][name]["changed"]
+    done = world.ok("sweep-k", "merge.yaml", "--json", "--k", "0.2,1,0.05")
+    assert watched(done) == [], "all of that is known"
+    sweep = done.data["sweep"]
+    assert [each["top_k"] for each in sweep] == [0.05, 0.2, 1.0]
+    assert sweep[1]["mean_aos"] == report["activation"]["mean_aos"]
+    assert sweep[1]["selected"] == report["activation"]["selected"]
+    assert {*sweep[2]["mean_aos"].values()} == {1.0}
+    assert {*sweep[2]["transplanted"].values()} == {0.0}
+    assert {path.name for path in world.directory.iterdir()} == before
+
+
+def test_best_of(merged: tuple[World, Done]) -> None:
+    world, _ = merged
+    text = write_manifest(world).read_text()
+    start, end = text.index("method:"), text.index("benchmarks:")
+    method = "method:\n  name: best-of\n  pool: [average, ties]\n  trace_dtype: float32\n"
+    (world.directory / "best.yaml").write_text(text[:start] + method + text[end:])
+    done = world.ok("merge", "best.yaml", "--out", "best")
+    report = report_of(world.directory / "best")
+    likelihood = {
+        name: sum(each["likelihood"].values()) / 3 for name, each in report["comparison"]["candidates"].items()
+    }
+    best = min(likelihood, key=lambda name: likelihood[name])
+    assert (report["comparison"]["selected"], report["comparison"]["decided_by"]) == (best, "likelihood")
+    assert report["activation"] is None if "activation" in report else True
+    assert all(each["held_out"] for each in report["comparison"]["calibration"].values())
+    assert not (world.directory / "best/ramekin/neurons.safetensors").exists()
+    assert "coder" in watched(done)
+    write_manifest(world)
+
+
+def test_tuned(merged: tuple[World, Done]) -> None:
+    """The search begins from the best of the pool, which is RAM's; what it finds can be merged by name."""
+    world, _ = merged
+    text = write_manifest(world).read_text()
+    start, end = text.index("method:"), text.index("benchmarks:")
+
+    def merge(method: str, name: str) -> Any:
+        (world.directory / f"{name}.yaml").write_text(text[:start] + method + text[end:])
+        world.ok("merge", f"{name}.yaml", "--out", name)
+        return report_of(world.directory / name)
+
+    report = merge("method:\n  name: tuned\n  pool: [ram, ram+s]\n  budget: 4\n  trace_dtype: float32\n", "tuned")
+    comparison, tuned = report["comparison"], report["comparison"]["tuned"]
+    assert tuned["start"] in {"ram", "ram+s"}
+    assert 1 <= len(tuned["tried"]) <= 4
+    assert [*comparison["candidates"]] == ["ram", "ram+s", *tuned["tried"]]
+    means = {name: sum(each["likelihood"].values()) / 3 for name, each in comparison["candidates"].items()}
+    assert comparison["selected"] == min(means, key=lambda name: means[name])
+    assert tuned["kept"].keys() == tuned["before"].keys() == tuned["after"].keys() == BENCHMARKS.keys()
+    assert all(tuned["kept"].values())
+    assert "tuning" in (world.directory / "tuned/README.md").read_text().lower()
+
+    found = comparison["candidates"][comparison["selected"]]["method"]
+    by_name = "method:\n" + "".join(f"  {key}: {value}\n" for key, value in found.items())
+    plain = merge(by_name, "plain")
+    weights = "model.safetensors"
+    assert report["output"]["files"][weights] == plain["output"]["files"][weights]
+    world.ok("verify", "tuned", "--remerge")
+    write_manifest(world)
+
+
+def test_repair_by_likelihood(merged: tuple[World, Done]) -> None:
+    world, _ = merged
+    write_manifest(world, method="")
+    world.ok("merge", "merge.yaml", "--out", "auto")
+    report = report_of(world.directory / "auto")
+    activation, comparison = report["activation"], report["comparison"]
+    assert activation["rule"] == "likelihood"
+    of_backbone = comparison["candidates"][activation["selected"]]["likelihood"]
+    for name, gap in activation["gaps"].items():
+        own = comparison["experts"][name]["likelihood"][name]
+        assert gap == pytest.approx(of_backbone[name] - own)
+        assert (gap > 0.02) == (name in activation["weak"])
+    write_manifest(world)
+
+
+def test_refusals(world: World, hub: Hub) -> None:
+    fails(world.ramekin("merge", "merge.yaml", "--out", "out", "--low-disk"), 2, "low-disk")
+    fails(world.ramekin("run", "merge.yaml", "--low-disk"), 2, "low-disk")
+    assert not (world.directory / "out").exists()
+    text = (world.directory / "merge.yaml").read_text()
+
+    (world.directory / "merge.yaml").write_text(text.replace("hf://datasets/demo/runs/", "hf://datasets/demo/absent/"))
+    fails(world.ramekin("plan", "merge.yaml"), 4, "demo/absent")
+
+    files = checkpoint("base")
+    config = json.loads(files["config.json"]) | {"num_local_experts": 4}
+    if hub.store.find("demo/mixture") is None:
+        push(hub, "mixture", files | {"config.json": json.dumps(config).encode()})
+    (world.directory / "merge.yaml").write_text(text.replace("base: demo/base", "base: demo/mixture"))
+    done = world.ramekin("plan", "merge.yaml")
+    assert done.code == 5
+    assert "ARM_UNSUPPORTED_MOE" in done.out + done.err
+    assert "Traceback" not in done.err
+    assert not (world.directory / "merge.lock").exists()
+
+
+def test_what_is_wrong_with_runs_is_told_before_anything_is_loaded(world: World) -> None:
+    write_manifest(world, method="")
+    lines = runs("code").decode().splitlines()
+    (world.directory / "code.jsonl").write_text("\n".join([*lines[:2], "{", lines[3]]))
+    done = world.ramekin("merge", "merge.yaml", "--out", "out")
+    fails(done, 6, "code.jsonl", "3")
+    assert watched(done) == []
+    assert not (world.directory / "out").exists()
+
+
+@pytest.mark.parametrize("samples", [None, True, False])
+def test_texts_of_a_private_dataset_stay_private(samples: bool | None, merged: tuple[World, Done], hub: Hub) -> None:
+    """The public dataset's are shown unless that is turned off, the local file's and the private one's on demand."""
+    world, _ = merged
+    if hub.store.find("demo/closed", "dataset") is None:
+        hub.store.create_repo("demo/closed", repo_type="dataset", private=True)
+        hub.store.commit("demo/closed", {"notes.jsonl": runs("notes")}, message="runs", repo_type="dataset")
+    text = write_manifest(world).read_text().replace("demo/runs/notes.jsonl", "demo/closed/notes.jsonl")
+    card = "" if samples is None else f"card:\n  samples: {str(samples).lower()}\n"
+    path = world.directory / f"closed-{samples}.yaml"
+    path.write_text(text + card)
+    world.ok("merge", path.name, "--out", f"closed-{samples}")
+    written = b"".join(p.read_bytes() for p in (world.directory / f"closed-{samples}").rglob("*") if p.is_file())
+    assert (SECRET.encode() in written) == (samples is True)
+    assert (b"ls -la /srv" in written) == (samples is True)
+    assert (b"Please do number" in written) == (samples is not False)
+
+
+def test_names_of_the_data_are_in_the_card(merged: tuple[World, Done]) -> None:
+    card = (merged[0].directory / "out/README.md").read_text()
+    assert DATA in card
+    assert "2601.07309" in card
+    assert os.fspath(merged[0].directory) not in card
