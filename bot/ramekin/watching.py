@@ -18,7 +18,8 @@ from ramekin.room import check_room, enough_to_load
 from ramekin.workbench import Workbench
 
 if TYPE_CHECKING:
-    from ramekin.arm.deciding import Answer, Decision, Question
+    from ramekin.arm.asking import Answer, Question
+    from ramekin.arm.deciding import Decision
     from ramekin.arm.reading import Material
     from ramekin.choice import ReportedComparison
 
@@ -172,7 +173,7 @@ def _watch(
     read_benchmarks(bench, prepared.loaded, prepared.lock, prepared.sources, data)
     files = fetch(bench, prepared).files
     with enough_to_load():
-        from ramekin.arm.deciding import Question, Terms, ask
+        from ramekin.arm.asking import Question, Terms, ask
         from ramekin.merge.devices import resources_for
         from ramekin.merge.orders import Means
         from ramekin.merge.team import Alone

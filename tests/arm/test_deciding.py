@@ -11,7 +11,8 @@ import pytest
 from test_choosing import DONORS as OWNERS
 from test_observing import Bench, layers, made, model_of, reference, role_of
 
-from ramekin.arm.deciding import Answer, Decision, decide
+from ramekin.arm.asking import Answer
+from ramekin.arm.deciding import Decision, decide
 from ramekin.arm.neurons import how_many
 from ramekin.arm.observing import Aim, Observed
 from ramekin.arm.reading import Material

@@ -1,6 +1,11 @@
 """A family of tiny agents with recorded runs of three benchmarks, for what watches models at work."""
 
+import contextlib
 import json
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -8,7 +13,8 @@ import numpy as np
 
 from ramekin.demo.family import Bits, base_weights, checkpoint_files
 from ramekin.hub import Hub
-from tests.integration.conftest import CARD, EXPERTS, TINY, World, push
+from tests.integration.conftest import CARD, EXPERTS, TINY, Done, World, push
+from tests.integration.scenes import ROOT, Warm
 
 DATA: Final = "demo/runs"
 SECRET: Final = "the-combination-of-the-safe"
@@ -89,6 +95,34 @@ def stock(hub: Hub) -> None:
         f"{kind}.jsonl": runs(kind) for kind in ("calls", "notes")
     }
     hub.store.commit(DATA, files, message="runs", repo_type="dataset")
+
+
+@dataclass
+class WarmWorld(World):
+    """A world whose commands find their imports done, unless the environment matters for these."""
+
+    warm: Warm | None = None
+
+    def ramekin(self, *arguments: str, env: Mapping[str, str] | None = None, timeout: float = 120) -> Done:
+        """Run the command line."""
+        if env or self.warm is None:
+            return super().ramekin(*arguments, env=env, timeout=timeout)
+        return self.warm(arguments, self.directory, self.environment)
+
+
+@contextlib.contextmanager
+def warmed(hub: Hub, scratch: Path) -> Iterator[Warm]:
+    """A process that has everything imported that watching models needs."""
+    environment = hub.env(scratch / "home") | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    command = [sys.executable, "-W", "ignore", "-m", "tests.integration.warm", "--models"]
+    with subprocess.Popen(
+        command, env=environment | {"PYTHONPATH": str(ROOT)}, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            yield Warm(process, scratch)
+        finally:
+            assert process.stdin is not None
+            process.stdin.close()
 
 
 def write_manifest(

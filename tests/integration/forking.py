@@ -80,6 +80,21 @@ def warm_up() -> None:
             merge_weights(layout, supply, method, Path(name))
 
 
+def warm_up_models() -> None:
+    """Import what watching models imports. Nothing is computed: threads of torch would not be there in a fork."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache, GenerationConfig, LlamaForCausalLM
+    from transformers import PreTrainedTokenizerFast as Tokenizer
+    from transformers.conversion_mapping import get_model_conversion_mapping
+    from transformers.utils.chat_template_utils import render_jinja_template
+
+    from ramekin import watching
+    from ramekin.arm import asking, deciding, reporting, showing
+
+    assert all((AutoModelForCausalLM, AutoTokenizer, DynamicCache, GenerationConfig, LlamaForCausalLM, Tokenizer))
+    assert all((get_model_conversion_mapping, render_jinja_template))
+    assert all((watching, asking, deciding, reporting, showing))
+
+
 def serve() -> None:
     """Answer requests until stdin ends."""
     warm_up()

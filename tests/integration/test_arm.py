@@ -18,8 +18,9 @@ from safetensors.torch import load_file
 
 from ramekin.hub import Hub, serve
 from ramekin.hub.records import DEFAULT_BRANCH
-from tests.integration.agents import DATA, SECRET, checkpoint, contents, runs, stock, write_manifest
+from tests.integration.agents import DATA, SECRET, WarmWorld, checkpoint, contents, runs, stock, warmed, write_manifest
 from tests.integration.conftest import Done, World, push
+from tests.integration.scenes import Warm
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -36,22 +37,28 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
         yield made
 
 
-def place(hub: Hub, directory: Path) -> World:
+@pytest.fixture(scope="module")
+def warm(hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warm]:
+    with warmed(hub, tmp_path_factory.mktemp("warm")) as made:
+        yield made
+
+
+def place(hub: Hub, directory: Path, warm: Warm) -> World:
     directory.mkdir(parents=True)
-    world = World(hub, directory, dict(ONE_THREAD))
+    world = WarmWorld(hub, directory, dict(ONE_THREAD), warm)
     write_manifest(world)
     return world
 
 
 @pytest.fixture
-def world(hub: Hub, tmp_path: Path) -> World:
-    return place(hub, tmp_path / "work")
+def world(hub: Hub, tmp_path: Path, warm: Warm) -> World:
+    return place(hub, tmp_path / "work", warm)
 
 
 @pytest.fixture(scope="module")
-def merged(hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> tuple[World, Done]:
+def merged(hub: Hub, tmp_path_factory: pytest.TempPathFactory, warm: Warm) -> tuple[World, Done]:
     """A merge that was not disturbed."""
-    world = place(hub, tmp_path_factory.mktemp("merged") / "work")
+    world = place(hub, tmp_path_factory.mktemp("merged") / "work", warm)
     return world, world.ok("merge", "merge.yaml", "--out", "out")
 
 
@@ -328,7 +335,7 @@ def test_tuned(merged: tuple[World, Done]) -> None:
 
     found = comparison["candidates"][comparison["selected"]]["method"]
     by_name = "method:\n" + "".join(f"  {key}: {value}\n" for key, value in found.items())
-    plain = merge(by_name, "plain")
+    plain = merge(by_name, "found-by-tuning")
     weights = "model.safetensors"
     assert report["output"]["files"][weights] == plain["output"]["files"][weights]
     world.ok("verify", "tuned", "--remerge")

@@ -2,7 +2,7 @@
 
 Started with the environment of one embedded Hub, since the Hub's client reads some of it when it is imported. Reads
 one JSON object per line from stdin (`arguments`, `directory`, `environment`, `out` and `err` as paths) and answers each
-with a line that holds the exit code.
+with a line that holds the exit code. With `--models` it has also imported what watches models at work.
 """
 
 import gc
@@ -18,7 +18,7 @@ import ramekin.plan.rendering
 import ramekin.publish.directory
 import ramekin.verify  # noqa: F401 - all of these are only loaded
 from ramekin.cli.main import main
-from tests.integration.forking import warm_up
+from tests.integration.forking import warm_up, warm_up_models
 
 _LIMIT = 60
 """Seconds after which a command is killed."""
@@ -48,6 +48,8 @@ def run(job: dict[str, Any]) -> NoReturn:
 
 if __name__ == "__main__":
     warm_up()
+    if "--models" in sys.argv:
+        warm_up_models()
     gc.freeze()
     for line in sys.stdin:
         child = os.fork()

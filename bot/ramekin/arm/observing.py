@@ -315,3 +315,15 @@ def _include(into: Measured, more: Measured) -> None:
 
 def _kinds() -> Iterator[Kind]:
     yield from ("role", "said", "loss", "right", "kept")
+
+
+def mean_of_all(values: Iterable[Sequence[float]]) -> float:
+    """Mean over benchmarks of each one's mean."""
+    means = [mean_of(each) for each in values]
+    return sum(means) / len(means)
+
+
+def mean_of(values: Sequence[float]) -> float:
+    """Mean of those that there are."""
+    there = [value for value in values if not isnan(value)]
+    return sum(there) / len(there) if there else 0.0

@@ -3,9 +3,11 @@
 from collections.abc import Iterator
 
 from ramekin.arm.architecture import changed_places
-from ramekin.arm.deciding import Answer, Decision, Question, mean_of, scores_of, scores_of_donors, warnings_of
+from ramekin.arm.asking import Answer, Question
+from ramekin.arm.deciding import Decision, scores_of, scores_of_donors, warnings_of
 from ramekin.arm.metrics import CrossOverlap, cross_overlap
 from ramekin.arm.neurons import chance, collisions, overlap_by_layer, salient
+from ramekin.arm.observing import mean_of
 from ramekin.arm.reading import Material, read_alone
 from ramekin.arm.roles.finding import Traced
 from ramekin.choice import (

@@ -80,7 +80,8 @@ def choose(job: "MergeJob", files: SourceFiles, means: Means) -> Chosen:
         return Chosen(method)
     if job.recorded:
         return _as_recorded(job, files, job.recorded)
-    from ramekin.arm.deciding import Question, Terms, ask, decide, warnings_of
+    from ramekin.arm.asking import Question, Terms, ask
+    from ramekin.arm.deciding import decide, warnings_of
     from ramekin.arm.reporting import report_activation, report_comparison
 
     manifest = job.loaded.manifest
