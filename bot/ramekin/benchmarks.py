@@ -54,7 +54,9 @@ def read_benchmarks(
         with assembled(files) as directory:
             tokenizer = load_tokenizer(directory)
     method = loaded.manifest.method
-    develop, keep = (method.wants_development, method.keeps_apart) if isinstance(method, Choosing) else (False, False)
+    asked = any(benchmark.evaluate for benchmark in loaded.manifest.benchmarks.values())
+    develop = isinstance(method, Choosing) and method.develops(asked=asked)
+    keep = isinstance(method, Choosing) and method.keeps_apart
     return read_materials(loaded.manifest, data, tokenizer, develop=develop, keep=keep)
 
 

@@ -121,6 +121,27 @@ def test_one_task_alone_cannot_be_divided(shelf: Shelf) -> None:
     assert len(shelf.read()["tau"].role.trajectories) == 4
 
 
+def test_the_same_run_under_two_names_is_not_set_aside_from_itself(shelf: Shelf) -> None:
+    runs = chats(10)
+    aside = by_hand([run["task_id"] for run in runs])
+    twin = next(run for run in runs if run["task_id"] not in aside)
+    names_of_tasks = [run["task_id"] for run in runs]
+    other = next(f"again-{n}" for n in range(1000) if f"again-{n}" in by_hand([*names_of_tasks, f"again-{n}"]))
+    shelf.put(calibration=[*runs, dict(twin, id="twin", task_id=other)])
+    found = shelf.read(develop=True)["tau"]
+    assert found.dev
+    watched = {traced.digest for traced in found.role.trajectories}
+    assert not watched & {traced.digest for traced in found.dev.trajectories}
+    assert "twin" not in names(found.dev)
+
+
+def test_all_that_is_set_aside_is_there_again(shelf: Shelf) -> None:
+    one = chat(0, "said")
+    shelf.put(calibration=[dict(one, id=f"run-{n}", task_id=f"task-{n}") for n in range(5)])
+    with pytest.raises(DamagedError, match="all runs that were set aside are others again"):
+        shelf.read(develop=True)
+
+
 # What must not be in both.
 
 

@@ -52,7 +52,7 @@ class Terms:
         """What a method needs; `everything` that can be known where all is to be shown."""
         asked = any(benchmark.evaluate for benchmark in manifest.benchmarks.values())
         wants_answers = asked and (everything or "scores" in method.signals or getattr(method, "repair", "") == "auto")
-        develop = method.wants_development
+        develop = method.develops(asked=asked)
         named = all(benchmark.dev for benchmark in manifest.benchmarks.values())
         likelihood = develop or (everything and named)
         arm = isinstance(method, Arm)
@@ -98,14 +98,17 @@ class Question:
     @property
     def experts(self) -> dict[str, str]:
         """Digest of all that determines the weights of each expert."""
-        base = self._digests("base")
-        return {name: json_digest([self._digests(f"expert:{name}"), base]) for name in self.layout.experts}
+        base = self._digests("base")  # and the output's types: what an adapter changes is rounded to them
+        return {name: json_digest([self._digests(f"expert:{name}"), base, self._types]) for name in self.layout.experts}
 
     def digest_of(self, method: Method) -> str:
         """Digest of all that determines the weights of a candidate."""
-        dtypes = sorted({task.dtype for shard in self.layout.shards for task in shard.tensors})
         sources = [self._digests(role) for role in self.lock.sources]
-        return json_digest([SEMANTICS, method.model_dump(mode="json"), sources, [*self.layout.experts], dtypes])
+        return json_digest([SEMANTICS, method.model_dump(mode="json"), sources, [*self.layout.experts], self._types])
+
+    @property
+    def _types(self) -> list[str]:
+        return sorted({task.dtype for shard in self.layout.shards for task in shard.tensors})
 
     def _digests(self, role: str) -> list[str]:
         return [f"{name} {file.digest}" for name, file in sorted(self.lock.sources[role].files.items())]
@@ -172,8 +175,9 @@ class Watching:
         host = Host(question.layout, question.files, dtype, question.device, alone, neighbours=means.team.neighbours)
         aligned = alignment(question.layout, question.files, host.layers, host.checkpoint_names)
         store = SaliencyStore(question.store)
+        kind = f"{dtype} on {host.device_type}"  # what one kind of device computes is not compared with another's
         observer = Observer(
-            host.layers, materials, dtype, tokenizer=tokenizer, budget=host.budget, store=store, team=means.team
+            host.layers, materials, kind, tokenizer=tokenizer, budget=host.budget, store=store, team=means.team
         )
         digests = {name: question.digest_of(method) for name, method in question.candidates.items()}
         counted = _Counted(store, digests, means.team)

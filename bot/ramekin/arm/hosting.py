@@ -74,6 +74,7 @@ class Host:
     """A model whose weights are exchanged.
 
     Attributes:
+        device_type: `cpu` or `cuda`.
         budget: Tokens of a batch that its device is good for.
         layers: Where its neurons are.
         checkpoint_names: Names of its tensors in checkpoints, by those that they have in the model.
@@ -104,6 +105,7 @@ class Host:
         self._names = [task.name for shard in layout.shards for task in shard.tensors]
         self.layers, self.checkpoint_names = structure_of(files["base"], self._names)
         on_gpu = place_for(device, means.resources, layout.total_size)  # a GPU that is not there is told at once
+        self.device_type = "cuda" if on_gpu else "cpu"
         self.budget = BUDGET if on_gpu else BUDGET_CPU
 
     @cached_property

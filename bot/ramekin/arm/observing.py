@@ -22,6 +22,7 @@ from ramekin.arm.reading import Material
 from ramekin.arm.saliency import Floats, RoleMean
 from ramekin.arm.store import SaliencyStore, prompts_digest, reading_digest, saliency_key
 from ramekin.arm.tracing import BUDGET_CPU, Text, together, trace
+from ramekin.errors import DamagedError
 from ramekin.merge.team import Alone, Team
 from ramekin.progress import Bar
 
@@ -324,6 +325,14 @@ def mean_of_all(values: Iterable[Sequence[float]]) -> float:
 
 
 def mean_of(values: Sequence[float]) -> float:
-    """Mean of those that there are."""
+    """Mean of those that there are.
+
+    Raises:
+        DamagedError: There are none.
+    """
     there = [value for value in values if not isnan(value)]
-    return sum(there) / len(there) if there else 0.0
+    if not there:
+        raise DamagedError(
+            "ARM_EMPTY_ROLE: no token of the role has one before it, in any development run", "see `ramekin roles`"
+        )
+    return sum(there) / len(there)

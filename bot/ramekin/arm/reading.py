@@ -130,7 +130,15 @@ class _Reading:
             dev, kept = self._parted(dev, KEPT, "all of it is needed to tune by")
         role = self._find(calibration, "calibration")
         found = self._find(dev, "dev" if benchmark.dev else "calibration") if dev else None
-        if found and not held_out:
+        if found and held_out:
+            known = {traced.digest for traced in role.trajectories}  # the same run under another task's name
+            found.trajectories = [traced for traced in found.trajectories if traced.digest not in known]
+            if not found.trajectories:
+                raise DamagedError(
+                    f"`benchmarks.{self.name}`: all runs that were set aside are others again",
+                    "name some as `dev`",
+                )
+        elif found:
             self._check_same_texts(role, found)
         return Material(
             donor=benchmark.expert,

@@ -166,6 +166,10 @@ class Choosing(Method):
         """Whether it looks at development data: without any, part of the calibration data is set aside."""
         return "likelihood" in self.signals
 
+    def develops(self, *, asked: bool) -> bool:
+        """The same, where benchmarks also may have models `asked` something."""
+        return self.wants_development or (asked and "scores" in self.signals)
+
     @property
     def reads(self) -> int:
         """How often each tensor is read: for all candidates at once, and for the one that is written."""
