@@ -49,7 +49,7 @@ class Client:
 
     @contextmanager
     def download(
-        self, repo: str, commit: str, name: str, start: int, stop: int | None = None
+        self, repo: str, commit: str, name: str, start: int, stop: int | None = None, *, dataset: bool = False
     ) -> Iterator[tuple[int, Iterator[bytes]]]:
         del commit
         self.asked.append((f"{repo}/{name}", start, stop))
