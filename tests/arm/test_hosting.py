@@ -53,7 +53,11 @@ class Family:
         return Host(layout or self.sources.layout, self.sources.files, dtype, "cpu", Means())
 
     def loaded(self, name: str, dtype: torch.dtype = torch.float32) -> nn.Module:
-        return AutoModelForCausalLM.from_pretrained(self.saved / name, dtype=dtype, local_files_only=True).eval()
+        bounded = json.loads((self.saved / name / "config.json").read_text()).get("attn_logit_softcapping")
+        more = {"attn_implementation": "eager"} if bounded else {}
+        return AutoModelForCausalLM.from_pretrained(
+            self.saved / name, dtype=dtype, local_files_only=True, **more
+        ).eval()
 
 
 def save(directory: Path, family: str, dtype: torch.dtype = torch.float32) -> Family:
@@ -85,6 +89,12 @@ def test_every_architecture(family: str, tmp_path: Path) -> None:
     assert "_resident" not in vars(host), "nothing is loaded for that"
     for expert in ("b", "a", "b"):
         assert torch.equal(logits(host.expert(expert)), logits(made.loaded(expert)))
+
+
+@pytest.mark.parametrize(("family", "attention"), [("gemma2", "eager"), ("llama", "sdpa")])
+def test_how_attention_is_computed(family: str, attention: str, tmp_path: Path) -> None:
+    model: Any = save(tmp_path, family).host().expert("a")
+    assert model.config._attn_implementation == attention
 
 
 def test_candidates_take_their_turn_with_experts(tmp_path: Path) -> None:

@@ -177,6 +177,7 @@ def _loaded(directory: Path, dtype: torch.dtype, device: str, resources: Resourc
             local_files_only=True,
             trust_remote_code=False,
             use_safetensors=True,
+            **_attention(directory),
         )
     except torch.OutOfMemoryError:
         raise
@@ -191,6 +192,15 @@ def _loaded(directory: Path, dtype: torch.dtype, device: str, resources: Resourc
     torch.backends.cuda.matmul.allow_tf32 = False
     found: nn.Module = model.eval()  # type: ignore[no-untyped-call]
     return found
+
+
+def _attention(directory: Path) -> dict[str, str]:
+    """Step by step for models that keep within bounds what attention compares (Gemma 2): faster ways leave that out."""
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
+    bounded = getattr(config.get_text_config(), "attn_logit_softcapping", None)
+    return {"attn_implementation": "eager"} if bounded else {}
 
 
 def place_for(device: str, resources: Resources, size: int) -> str | None:
