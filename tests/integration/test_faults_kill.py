@@ -86,6 +86,9 @@ def test_at_any_point(open_kitchen: tuple[Hub, Server], tmp_path: Path) -> None:
     with kitchen(*open_kitchen, tmp_path / "first") as made:
         expected, labels = undisturbed(made)
         made.assert_clean()
+    # On a busy machine one run takes more steps than another: what the shorter one has, most have.
+    with kitchen(*open_kitchen, tmp_path / "again") as made:
+        labels = min(labels, undisturbed(made)[1], key=len)
     assert sum(name.endswith(".safetensors") for name in expected) == 2
     chosen = STEPS + [{"at": n} for n in range(len(labels), after_the_commit(labels) - 1, -2)]
     chosen += [{"at": n} for n in points(labels, POINTS - len(chosen))]
