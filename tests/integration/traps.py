@@ -39,15 +39,23 @@ class Trap:
     Args:
         at: Number of the event, from 1; never if None.
         label: Count only events whose label this regular expression matches.
+        after: Count only what comes after an event whose label this one matches.
         tear: The event is the syncing of a file: lose the second half of it first, as when writing was half done.
         number: The signal; by default one that ends the process on the spot.
     """
 
     def __init__(
-        self, at: int | None = None, label: str = "", *, tear: bool = False, number: int = signal.SIGKILL
+        self,
+        at: int | None = None,
+        label: str = "",
+        *,
+        after: str = "",
+        tear: bool = False,
+        number: int = signal.SIGKILL,
     ) -> None:
         self._at = at
         self._label = re.compile(label)
+        self._after = re.compile(after) if after else None
         self._tear = tear
         self._number = number
         self._numbers = itertools.count(1)
@@ -56,9 +64,12 @@ class Trap:
 
     def event(self, label: str, descriptor: int | None = None) -> None:
         """Something is about to be done."""
-        if not self._label.match(label):
-            return
         with self._lock:
+            if self._after:
+                self._after = None if self._after.match(label) else self._after
+                return
+            if not self._label.match(label):
+                return
             self.labels.append(label)
             if next(self._numbers) != self._at:
                 return
