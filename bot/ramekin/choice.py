@@ -4,14 +4,34 @@ Light, as the report is: cards are rendered from it where nothing else is instal
 """
 
 from collections.abc import Mapping
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from ramekin.methods import AnyMethod
 
+CLOSE: Final = 0.005
+"""Candidates that are closer in mean AOS than this are not told apart by it: there is a warning."""
+
 
 class _Part(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class ReportedData(_Part):
+    """A file of recorded runs.
+
+    Attributes:
+        source: Dataset or path.
+        commit: What it was pinned to.
+        file: Path in the dataset; the file's name for a local one.
+        on_hub: Whether it is a dataset on the Hub.
+    """
+
+    source: str
+    commit: str
+    file: str
+    on_hub: bool = False
 
 
 class ReportedCalibration(_Part):
@@ -37,6 +57,9 @@ class ReportedCalibration(_Part):
         dev_trajectories: Trajectories by which models were judged; 0 if none were needed.
         dev_tokens: Tokens of the role in these.
         held_out: Whether these were set aside from the calibration data, because no others were named.
+        dev: Where they are from, if the manifest names some.
+        scored: Where scores are from: `measured` on the development data as the share of right answers, or `given` in
+            the manifest; None where there are none, or where an older report does not say.
         warnings: What looked wrong.
     """
 
@@ -59,6 +82,8 @@ class ReportedCalibration(_Part):
     dev_trajectories: int = 0
     dev_tokens: int = 0
     held_out: bool = False
+    dev: ReportedData | None = None
+    scored: Literal["measured", "given"] | None = None
     warnings: tuple[str, ...] = ()
 
 

@@ -2,18 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ramekin.benchmarks import fetch_benchmarks, read_benchmarks
+from ramekin.benchmarks import read_benchmarks
 from ramekin.errors import UsageError
 from ramekin.lock.making import LockPolicy, settle_lock
 from ramekin.manifest.model import Manifest
 from ramekin.manifest.reading import read_manifest
-from ramekin.methods import METHODS, Arm, BestOf, Choosing, Method
-from ramekin.methods.choosing import WIDE_POOL, Signal, label_of
-from ramekin.pipeline import Prepared, fetch
+from ramekin.merge.stage import fetch
+from ramekin.methods import Arm, BestOf, Choosing, Method
+from ramekin.methods.choosing import WIDE_POOL, label_of
+from ramekin.plan.measuring import decides_by_tasks
+from ramekin.preparing import Prepared
 from ramekin.room import check_room, enough_to_load
 from ramekin.workbench import Workbench
 
@@ -47,23 +48,13 @@ def find_roles(bench: Workbench, path: Path, policy: LockPolicy) -> FoundRoles:
     loaded = read_manifest(path)
     sources = bench.sources(loaded.directory)
     lock = settle_lock(loaded, sources, policy).lock
-    data = fetch_benchmarks(bench, loaded, lock, sources)
-    return FoundRoles(loaded.manifest, read_benchmarks(bench, loaded, lock, sources, data))
+    return FoundRoles(loaded.manifest, read_benchmarks(bench, loaded, lock, sources, loaded.manifest.method))
 
 
-@dataclass(frozen=True)
-class Compared:
-    """Candidates side by side.
-
-    Attributes:
-        comparison: What was measured, and which would be chosen.
-    """
-
-    comparison: "ReportedComparison"
-
-
-def compare(bench: Workbench, prepared: Prepared, device: str) -> Compared:
+def compare(bench: Workbench, prepared: Prepared, device: str) -> "ReportedComparison":
     """Build every candidate of the pool in memory, and measure all that can be known of it; nothing is written.
+
+    What comes back has what was measured, and which candidate would be chosen.
 
     Raises:
         UsageError: The manifest has no benchmarks.
@@ -74,10 +65,7 @@ def compare(bench: Workbench, prepared: Prepared, device: str) -> Compared:
     from ramekin.arm.deciding import decide
     from ramekin.arm.reporting import report_comparison
 
-    if not isinstance(prepared.loaded.manifest.method, Choosing):
-        signals: tuple[Signal, ...] = ("likelihood",) if question.terms.aim.likelihood else ("aos",)
-        method = method.model_copy(update={"select": signals})
-    return Compared(report_comparison(question, decide(question, answer, method), method))
+    return report_comparison(question, decide(question, answer, method), method)
 
 
 def _choosing(method: Method) -> Choosing:
@@ -135,22 +123,21 @@ def sweep_k(bench: Workbench, prepared: Prepared, values: Sequence[float], devic
     """
     method = prepared.loaded.manifest.method
     if not isinstance(method, Arm):
-        known = ", ".join(each.title() for each in METHODS if each is Arm)
-        raise UsageError(f"`method.name` is `{method.name}`", f"a sweep over top_k is for `{known}`")
+        raise UsageError(f"`method.name` is `{method.name}`", f"a sweep over top_k is for `{Arm.title()}`")
     question, answer = _watch(bench, prepared, method, device)
+    if decides_by_tasks(question.manifest):
+        note = "weak benchmarks are told by likelihood here; a merge tells them by the tasks of `evaluate`"
+        bench.terminal.note(note)
     return tuple(_swept(question, answer, method.model_copy(update={"top_k": value})) for value in values)
 
 
 def _swept(question: "Question", answer: "Answer", method: Arm) -> SweptK:
     from ramekin.arm.deciding import decide
     from ramekin.arm.metrics import cross_overlap
-    from ramekin.arm.neurons import collisions
 
     decision: Decision = decide(question, answer, method)
     assert decision.choice  # noqa: S101 - ARM watches neurons
     overlap = cross_overlap(decision.choice.experts)
-    donors = {name: material.donor for name, material in answer.materials.items()}
-    shares: Mapping[str, Fraction] = {name: found.share for name, found in decision.sets.items()}
     return SweptK(
         top_k=method.top_k,
         overlap=float(overlap.of_union),
@@ -158,19 +145,19 @@ def _swept(question: "Question", answer: "Answer", method: Arm) -> SweptK:
         mean_aos={name: float(value) for name, value in decision.choice.selection.means.items()},
         selected=decision.selected.name,
         weak=decision.weakness.weak,
-        transplanted={name: float(share) for name, share in shares.items()},
-        collisions=len(collisions(decision.sets, donors)) if decision.sets else 0,
+        transplanted={name: float(found.share) for name, found in decision.sets.items()},
+        collisions=decision.contested,
     )
 
 
 def _watch(
     bench: Workbench, prepared: Prepared, method: Choosing, device: str, *, everything: bool = False
 ) -> "tuple[Question, Answer]":
-    layout, manifest = prepared.made.mergeable(), prepared.loaded.manifest
+    layout = prepared.made.mergeable()
     if prepared.plan.cost:
         check_room((), prepared.plan.cost.memory_bytes)
-    data = fetch_benchmarks(bench, prepared.loaded, prepared.lock, prepared.sources)
-    read_benchmarks(bench, prepared.loaded, prepared.lock, prepared.sources, data)
+    loaded, lock = prepared.loaded, prepared.lock
+    materials = read_benchmarks(bench, loaded, lock, prepared.sources, method, everything=everything)
     files = fetch(bench, prepared).files
     with enough_to_load():
         from ramekin.arm.asking import Question, Terms, ask
@@ -180,6 +167,6 @@ def _watch(
 
         team = bench.team or Alone()
         resources = resources_for(device, team)
-    terms = Terms.of(method, manifest, everything=everything)
-    question = Question(manifest, prepared.lock, layout, files, data, terms, bench.environment.measured, device)
+    terms, store = Terms.of(method, materials, everything=everything), bench.environment.measured
+    question = Question(loaded.manifest, lock, layout, files, materials, terms, store, device)
     return question, ask(question, Means(resources, bench.terminal, team))

@@ -50,10 +50,12 @@ def answer() -> Answer:
     return Answer(materials(), observed(), {}, tuple(layers()), {}, shapes, "float32", {})
 
 
-def decided(method: Arm | BestOf, scores: Mapping[str, Mapping[str, float]] | None = None) -> Decision:
+def decided(
+    method: Arm | BestOf, scores: Mapping[str, Mapping[str, float]] | None = None, judge: Any = None
+) -> Decision:
     benchmarks = {name: SimpleNamespace(scores=dict((scores or {}).get(name, {}))) for name in DONORS}
     question: Any = SimpleNamespace(manifest=SimpleNamespace(benchmarks=benchmarks), candidates=POOL)
-    return decide(question, answer(), method)
+    return decide(question, answer(), method, judge)
 
 
 @cache
@@ -222,3 +224,41 @@ def test_the_same_role_for_all_is_judged_like_any_other() -> None:
     for name in DONORS:
         for ours, theirs in zip(found.experts.said[name], found.experts.role[name], strict=True):
             assert np.array_equal(ours, theirs)
+
+
+class Tasks:
+    """Tasks that score some benchmarks, each as well as it is told."""
+
+    def __init__(self, donors: dict[str, float], backbone: dict[str, float]) -> None:
+        self.benchmarks = tuple(donors)
+        self._found = donors, backbone
+        self.asked: list[Any] = []
+
+    def scores(self, backbone: Any) -> tuple[dict[str, float], dict[str, float]]:
+        self.asked.append(backbone)
+        return self._found
+
+
+def test_tasks_that_score_every_benchmark_tell_what_is_weak() -> None:
+    judge = Tasks(dict.fromkeys(DONORS, 0.8), {"tau": 0.75, "shop": 0.76, "os": 0.4})
+    decision = decided(arm(), judge=judge)
+    assert judge.asked == [decision.method], "the backbone is measured, and once"
+    assert decision.weakness.rule == "scores"
+    assert decision.weakness.gaps == pytest.approx({"tau": 0.0625, "shop": 0.05, "os": 0.5})
+    assert decision.weakness.weak == ("tau", "os"), "the worst is last; a twentieth is not weak"
+
+
+def test_tasks_stand_beside_scores_that_are_given() -> None:
+    best = decided(arm()).selected.name
+    given = {"tau": {"tool": 1.0, best: 0.5}, "shop": {"web": 0.5, best: 0.5}, "os": {"web": 0.1, best: 0.0}}
+    judge = Tasks({"os": 0.9, "shop": 1.0}, {"os": 0.9, "shop": 0.9})
+    decision = decided(arm(), given, judge)
+    assert decision.weakness.gaps == pytest.approx({"tau": 0.5, "shop": 0.1, "os": 0.0}), "and come before them"
+    assert decision.weakness.weak == ("shop", "tau")
+
+
+@pytest.mark.parametrize("settings", [{}, {"repair": "all"}, {"repair": "none"}, {"repair": ["os"]}])
+def test_what_cannot_decide_is_not_measured(settings: dict[str, Any]) -> None:
+    judge = Tasks({"tau": 0.8}, {"tau": 0.1})
+    assert decided(arm(**settings), judge=judge).weakness == decided(arm(**settings)).weakness
+    assert judge.asked == []

@@ -1,13 +1,15 @@
 """From recorded runs to tokens of the role."""
 
 import json
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 from chats import CHATML, tokenizer
 
-from ramekin.arm.roles.finding import Role, Search, find_role
+from ramekin.arm.roles.finding import Role, Search, find_roles
 from ramekin.arm.roles.parsers import PARSERS, Parser
-from ramekin.arm.roles.rendering import Renderer
+from ramekin.arm.roles.rendering import Rendered, Renderer
 from ramekin.arm.roles.trajectories import Trajectory
 from ramekin.errors import DamagedError, IncompatibleError
 
@@ -21,6 +23,12 @@ def run(number: int, *turns: str, shown: set[int] = frozenset(), after: str = ""
         messages += [{"role": "user", "content": f"question {number}"}, {"role": "assistant", "content": turn}]
     messages += [{"role": "user", "content": after}] if after else []
     return Trajectory(str(number), f"task {number}", tuple(messages), demonstrations=frozenset(shown))
+
+
+def find_role(
+    trajectories: Sequence[Trajectory], tokenizer: Any, renderer: Callable[[], Renderer], search: Search
+) -> Role:
+    return find_roles(trajectories, tokenizer, renderer, [search], "the trajectories")[0]
 
 
 def find(*trajectories: Trajectory, parser: str | Parser = "tool-call", **options: object) -> Role:
@@ -109,6 +117,22 @@ def test_many_that_cannot_be_used_are_an_error_and_few_a_warning() -> None:
     role = find(bad, *(run(number, CALL) for number in range(1, 20)))
     assert [*role.dropped] == ["0"]
     assert any("`0`: the template does not write" in warning for warning in role.warnings)
+
+
+def test_several_roles_are_found_in_one_look() -> None:
+    looked: list[str] = []
+
+    class Counting(Renderer):
+        def render(self, trajectory: Trajectory) -> Rendered:
+            looked.append(trajectory.name)
+            return super().render(trajectory)
+
+    runs = [run(1, f"I look.\n{CALL}", "Fine."), run(2, "No call."), run(3, CALL, shown={2}), run(2, "No call.")]
+    searches = [Search(PARSERS["tool-call"]), Search(PARSERS["assistant"], limit=70), Search(PARSERS["tool-call"])]
+    found = find_roles(runs, TOKENIZER, lambda: Counting(TOKENIZER), searches, "the trajectories")
+    assert found == [find_role(runs, TOKENIZER, lambda: Renderer(TOKENIZER), search) for search in searches]
+    assert found[0] == found[2] != found[1]
+    assert looked == ["1", "2", "3", "2"]
 
 
 def test_slow_tokenizers_are_refused() -> None:

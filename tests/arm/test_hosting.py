@@ -16,7 +16,8 @@ from transformers import AutoModelForCausalLM
 
 from ramekin.arm.architecture import find_layers
 from ramekin.arm.candidates import Resident, checkpoint_names
-from ramekin.arm.hosting import Host, assembled, dtype_of, load_tokenizer, structure_of
+from ramekin.arm.hosting import Host, dtype_of, load_tokenizer, structure_of
+from ramekin.assembling import assembled
 from ramekin.checkpoint.tensors import LowRank
 from ramekin.errors import IncompatibleError, UsageError
 from ramekin.merge.engine import Means

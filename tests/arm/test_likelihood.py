@@ -6,7 +6,8 @@ import torch
 from families import DENSE, build
 from test_tracing import made
 
-from ramekin.arm.likelihood import negative_log_likelihood
+from ramekin.arm.likelihood import losses_of
+from ramekin.arm.observing import mean_of
 from ramekin.arm.repair import weak_by_likelihood, weak_by_scores
 from ramekin.arm.tracing import Text
 from ramekin.errors import DamagedError
@@ -23,19 +24,19 @@ def test_every_architecture(family: str) -> None:
         told = [-float(chances[at - 1, text.ids[at]]) for at in text.roles["call"] if at]
         losses += [sum(told) / len(told)] if told else []
     for budget in (1, 60, 1000):
-        found = negative_log_likelihood(model, texts, "call", budget=budget)
+        found = mean_of(losses_of(model, texts, "call", budget=budget))
         np.testing.assert_allclose(found, sum(losses) / len(losses), rtol=2e-5)
 
 
 def test_without_a_token_that_can_be_foreseen() -> None:
     model = build("llama")
     with pytest.raises(DamagedError, match="ARM_EMPTY_ROLE"):
-        negative_log_likelihood(model, [Text((5, 6), {"a": (0,)}), Text((5, 6), {"b": (1,)})], "a")
-    only = negative_log_likelihood(model, [Text((5, 6), {"a": (0, 1)})], "a")
-    assert only == negative_log_likelihood(model, [Text((5, 6), {"a": (1,)}), Text((5,), {"a": (0,)})], "a")
+        mean_of(losses_of(model, [Text((5, 6), {"a": (0,)}), Text((5, 6), {"b": (1,)})], "a"))
+    only = losses_of(model, [Text((5, 6), {"a": (0, 1)})], "a")
+    assert only == losses_of(model, [Text((5, 6), {"a": (1,)}), Text((5,), {"a": (0,)})], "a")[:1]
     model.lm_head.weight.data[3] = float("nan")
     with pytest.raises(DamagedError, match="ARM_NONFINITE"):
-        negative_log_likelihood(model, made(2), "call")
+        losses_of(model, made(2), "call")
 
 
 def test_weak_by_scores() -> None:

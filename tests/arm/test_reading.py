@@ -12,9 +12,12 @@ import numpy as np
 import pytest
 from chats import CHATML, tokenizer
 
+from ramekin.arm.asking import Terms
 from ramekin.arm.reading import Material, read_alone, read_materials
+from ramekin.benchmarks import develops
 from ramekin.errors import DamagedError, IncompatibleError
 from ramekin.manifest.benchmarks import Benchmark
+from ramekin.methods import Arm, BestOf, Choosing
 
 CALL = '<tool_call>\n{"name": "find", "arguments": {"id": %d}}\n</tool_call>'
 PLAIN = {"expert": "tool", "role": "assistant", "calibration": "./runs.jsonl"}
@@ -103,6 +106,37 @@ def test_nothing_is_set_aside_where_nobody_wants_it(shelf: Shelf) -> None:
     shelf.put(calibration=chats(10))
     found = shelf.read()["tau"]
     assert (found.dev, found.held_out, len(found.role.trajectories), found.prompts) == (None, False, 10, ())
+
+
+POOL = ["average", {"name": "ties", "density": 0.3}]
+SCORES = {"tool": 0.9, "average": 0.5, "ties (density 0.3)": 0.6}
+BY_SCORES = Arm.model_validate({"pool": POOL, "select": "scores"})
+
+
+@pytest.mark.parametrize(
+    ("method", "settings", "expected"),
+    [
+        (BY_SCORES, {"scores": SCORES}, False),
+        (Arm.model_validate({"pool": POOL}), {"scores": SCORES | {"other": 1.0}}, False),
+        (Arm.model_validate({"pool": POOL, "repair": "none"}), {}, False),
+        # A score that is not there may turn out to be needed: whichever candidate is chosen, and the donor's.
+        *((BY_SCORES, {"scores": {k: v for k, v in SCORES.items() if k != name}}, True) for name in SCORES),
+        (BY_SCORES, {"scores": SCORES, "evaluate": "exact"}, True),  # what is counted comes first
+        (Arm.model_validate({"pool": POOL, "select": "likelihood"}), {"scores": SCORES}, True),
+        (BestOf.model_validate({"pool": POOL}), {"scores": SCORES}, True),
+    ],
+)
+def test_runs_are_set_aside_only_where_scores_do_not_tell_all(
+    method: Choosing, settings: dict[str, Any], expected: bool, shelf: Shelf
+) -> None:
+    shelf.put("full", calibration=chats(10), scores=SCORES)
+    shelf.put("tau", calibration=chats(10), **settings)
+    develop = develops(method, shelf.benchmarks)
+    assert develop == expected
+    found = shelf.read(develop=develop)
+    assert {each.held_out for each in found.values()} == {expected}
+    aim = Terms.of(method, found).aim
+    assert (aim.likelihood, aim.answers) == (expected, "evaluate" in settings)
 
 
 def test_named_development_data_are_read_in_any_case(shelf: Shelf) -> None:

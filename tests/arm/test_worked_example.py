@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from ramekin.arm.architecture import Layer, Place, transplant
-from ramekin.arm.metrics import cross_overlap, sum_up
+from ramekin.arm.metrics import cross_overlap
 from ramekin.arm.neurons import (
     Neurons,
     chance,
@@ -22,6 +22,7 @@ from ramekin.arm.neurons import (
     transplant_sets,
 )
 from ramekin.arm.saliency import RoleMean, mean_magnitude
+from ramekin.scores import sum_up
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "arm.json").read_text())
 TRACING, SELECTION, TRANSPLANT = GOLDEN["tracing"], GOLDEN["selection"], GOLDEN["transplant"]

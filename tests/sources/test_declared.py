@@ -30,6 +30,17 @@ def test_a_card_as_most_are() -> None:
     assert parents == ("org/base",)
 
 
+def test_of_several_licences_none_is_known() -> None:
+    assert declared_in(b"---\nlicense: [mit, mit]\n---\n")[0].license == "mit"
+    assert declared_in(b"---\nlicense: [mit, cc-by-nc-4.0]\n---\n")[0].license == "mit, cc-by-nc-4.0"
+
+
+def test_a_name_that_would_keep_a_card_from_being_read() -> None:
+    card = b'---\nlicense: other\nlicense_name: "' + b"[" * 150 + b'"\n---\n'
+    assert declared_in(card.replace(b"[" * 150, b"[a] {b}"))[0].license_name == "[a] {b}"
+    assert declared_in(card)[0].license_name is None
+
+
 def test_windows_lines_and_a_byte_order_mark() -> None:
     assert declared_in(b"\xef\xbb\xbf" + GOOD.replace(b"\n", b"\r\n"))[0].license == "apache-2.0"
 

@@ -14,7 +14,7 @@ from safetensors import safe_open
 from ramekin.arm.architecture import Layer
 from ramekin.checkpoint.tensors import Tensor
 from ramekin.merge.files import SourceFiles
-from ramekin.plan.layout import Layout, TensorTask
+from ramekin.plan.layout import Layout
 
 LEAST: Final = 0.9
 """A median cosine below that is no fine-tuning of the base."""
@@ -40,20 +40,15 @@ def alignment(
         for place in layers[number].places[1:]  # the first is the output projection, the others lead into the MLP
     }
     tasks = {task.name: task for shard in layout.shards for task in shard.tensors if task.name in wanted}
-    found = {}
-    for number, expert in enumerate(layout.experts):
-        cosines = [
-            _cosines(_read(files["base"], task.base), _read(files[f"expert:{expert}"], part), wanted[name])
-            for name, task in tasks.items()
-            if isinstance(part := task.experts[number], Tensor) and _is_matrix(task)
-        ]
-        if cosines:
-            found[expert] = float(torch.cat(cosines).median())
-    return found
-
-
-def _is_matrix(task: TensorTask) -> bool:
-    return len(task.shape) == 2
+    cosines: dict[str, list[torch.Tensor]] = {expert: [] for expert in layout.experts}
+    for name, task in tasks.items():
+        parts = zip(layout.experts, task.experts, strict=True)
+        whole = [(expert, part) for expert, part in parts if isinstance(part, Tensor)]
+        if whole and len(task.shape) == 2:
+            base = _read(files["base"], task.base)
+            for expert, part in whole:
+                cosines[expert].append(_cosines(base, _read(files[f"expert:{expert}"], part), wanted[name]))
+    return {expert: float(torch.cat(found).median()) for expert, found in cosines.items() if found}
 
 
 def _read(files: Mapping[str, Path], tensor: Tensor) -> torch.Tensor:

@@ -18,6 +18,7 @@ from torch import nn
 
 from ramekin.arm.neurons import Neurons
 from ramekin.errors import IncompatibleError
+from ramekin.plan.neurons import EXPERT_COUNTS
 
 # Projections into the MLP, and out of it; the first that is there counts.
 _SIGNATURES: Final[Sequence[tuple[tuple[str, ...], str]]] = (
@@ -31,7 +32,6 @@ _SIGNATURES: Final[Sequence[tuple[tuple[str, ...], str]]] = (
     (("up_proj",), "down_proj"),
 )
 _LAYER: Final = re.compile(r"(?:^|\.)(?:layers|h|blocks|block)\.([0-9]+)(?:\.|$)")
-_EXPERT_COUNTS: Final = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts")
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def refuse_what_has_no_neurons(model: nn.Module) -> None:
 
 
 def _is_mixture(config: Any) -> bool:
-    counts = [getattr(each, key, None) for each in (config, config.get_text_config()) for key in _EXPERT_COUNTS]
+    counts = [getattr(each, key, None) for each in (config, config.get_text_config()) for key in EXPERT_COUNTS]
     return any(isinstance(count, int) and count > 0 for count in counts)
 
 

@@ -9,20 +9,31 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from ramekin.arm.alignment import alignment
 from ramekin.arm.architecture import Layer, tensors_of
-from ramekin.arm.hosting import Host, assembled, dtype_of, load_tokenizer
-from ramekin.arm.observing import Aim, Kind, Measured, Observed, Observer, mean_of_all, observe_all
-from ramekin.arm.reading import Material, read_materials
-from ramekin.arm.store import SaliencyStore
+from ramekin.arm.hosting import Host, dtype_of, load_tokenizer
+from ramekin.arm.observing import (
+    Aim,
+    Kind,
+    Measured,
+    Observed,
+    Observer,
+    mean_of_all,
+    observe_all,
+    observe_candidates,
+)
+from ramekin.arm.reading import Material
+from ramekin.arm.store import Counted, SaliencyStore
 from ramekin.arm.tuning import Search
+from ramekin.assembling import assembled
 from ramekin.checkpoint.selection import files_to_copy
 from ramekin.digests import json_digest
 from ramekin.lock.model import Lock
 from ramekin.manifest.model import Manifest
 from ramekin.merge.files import SourceFiles, Supply
 from ramekin.merge.orders import Means, lead
-from ramekin.merge.team import Team
 from ramekin.methods import Arm, Choosing, Tuned
 from ramekin.methods.base import SEMANTICS, Method
 from ramekin.plan.layout import Layout
@@ -36,34 +47,31 @@ class Terms:
     Attributes:
         candidates: The candidates by name.
         aim: What is measured.
-        develop: Whether development data are wanted.
         trace_dtype: Element type that models are run in.
         tune: How many candidates a search for better coefficients may try; 0 without one.
     """
 
     candidates: Mapping[str, Method]
     aim: Aim
-    develop: bool
     trace_dtype: str
     tune: int = 0
 
     @classmethod
-    def of(cls, method: Choosing, manifest: Manifest, *, everything: bool = False) -> "Terms":
-        """What a method needs; `everything` that can be known where all is to be shown."""
-        asked = any(benchmark.evaluate for benchmark in manifest.benchmarks.values())
+    def of(cls, method: Choosing, materials: Mapping[str, Material], *, everything: bool = False) -> "Terms":
+        """What a method needs of what was read; `everything` that can be known where all is to be shown."""
+        asked = any(material.judge for material in materials.values())
         wants_answers = asked and (everything or "scores" in method.signals or getattr(method, "repair", "") == "auto")
-        develop = method.develops(asked=asked)
-        named = all(benchmark.dev for benchmark in manifest.benchmarks.values())
-        likelihood = develop or (everything and named)
+        # Where a method looks at development data they are there: named, or set aside.
+        developed = all(material.dev is not None for material in materials.values())
         arm = isinstance(method, Arm)
         aim = Aim(
             overlap=arm or everything or "aos" in method.signals,
             said=arm,
-            likelihood=likelihood,
+            likelihood=developed and (everything or method.develops(asked=asked)),
             answers=wants_answers,
         )
         tune = method.budget if isinstance(method, Tuned) and not everything else 0
-        return cls(method.candidates, aim, develop, str(getattr(method, "trace_dtype", "base")), tune)
+        return cls(method.candidates, aim, str(getattr(method, "trace_dtype", "base")), tune)
 
 
 @dataclass(frozen=True)
@@ -75,7 +83,7 @@ class Question:
         lock: Its lock.
         layout: The tensors of the merge.
         files: Local path of every source's files, by role and name.
-        data: Local paths of recorded runs, by role.
+        materials: What was read, by benchmark.
         terms: What is measured, and of which candidates.
         store: Where what was measured is kept.
         device: `auto`, `cpu` or `cuda`.
@@ -85,7 +93,7 @@ class Question:
     lock: Lock
     layout: Layout
     files: SourceFiles
-    data: Mapping[str, Path]
+    materials: Mapping[str, Material]
     terms: Terms
     store: Path
     device: str = "auto"
@@ -140,6 +148,11 @@ class Answer:
     alignment: Mapping[str, float]
     tuned: "Tuning | None" = None
 
+    @property
+    def donors(self) -> dict[str, str]:
+        """Expert by benchmark."""
+        return {name: material.donor for name, material in self.materials.items()}
+
 
 def ask(question: Question, means: Means) -> Answer:
     """Have all processes watch the models.
@@ -160,49 +173,47 @@ class Watching:
     question: Question
 
     def carry_out(self, supply: Supply | None, means: Means) -> Answer:
-        """Watch them; every process knows everything in the end."""
-        question = self.question
-        alone = Means(means.resources, means.progress)
-        with assembled(_small(question.files["base"])) as directory:
-            tokenizer = load_tokenizer(directory)
-        materials = read_materials(
-            question.manifest, question.data, tokenizer, develop=question.terms.develop, keep=bool(question.terms.tune)
-        )
-        for name, material in materials.items():
+        """Watch them; every process knows everything in the end, but how neurons are aligned, which the first sees."""
+        question, terms = self.question, self.question.terms
+        for name, material in question.materials.items():
             for warning in (*material.role.warnings, *(material.dev.warnings if material.dev else ())):
                 means.progress.note(f"warning: {name}: {warning}")
-        dtype = dtype_of(question.layout, question.terms.trace_dtype)
+        alone = Means(means.resources, means.progress)
+        dtype = dtype_of(question.layout, terms.trace_dtype)
         host = Host(question.layout, question.files, dtype, question.device, alone, neighbours=means.team.neighbours)
-        aligned = alignment(question.layout, question.files, host.layers, host.checkpoint_names)
+        names = host.checkpoint_names
+        aligned = alignment(question.layout, question.files, host.layers, names) if not means.team.rank else {}
         store = SaliencyStore(question.store)
-        kind = f"{dtype} on {host.device_type}"  # what one kind of device computes is not compared with another's
         observer = Observer(
-            host.layers, materials, kind, tokenizer=tokenizer, budget=host.budget, store=store, team=means.team
+            host.layers,
+            question.materials,
+            f"{dtype} on {host.device_type}",  # what one kind of device computes is not compared with another's
+            tokenizer=_tokenizer(question) if terms.aim.answers else None,
+            budget=host.budget,
+            store=store,
+            team=means.team,
         )
-        digests = {name: question.digest_of(method) for name, method in question.candidates.items()}
-        counted = _Counted(store, digests, means.team)
-
-        def build(names: Sequence[str]) -> Iterator[tuple[str, Any]]:
-            # One whose changes were never counted is built for that alone.
-            wanted = [name for name in digests if name in names or name not in counted.known]
-            for name, model in host.candidates({name: question.candidates[name] for name in wanted}, counted.take):
-                if name in names:
-                    yield name, model
 
         @contextmanager
         def show(name: str, tokens: int) -> Iterator[Bar]:
             with means.progress.bar(f"watching {name}", tokens // means.team.size, "tokens") as bar:
                 yield bar
 
-        observed = observe_all(observer, question.terms.aim, question.experts, host.expert, digests, build, show=show)
-        tuned = None
-        if question.terms.tune:
-            watched = _Watched(host, observer, observed, counted, question, show)
-            tuned, observed = watched.tune()
+        watched = _Watched(question, host, observer, Counted(store, means.team), show)
+        observed, tuned = watched.pool(), None
+        if terms.tune:
+            tuned, observed = watched.tune(observed)
         shapes = {task.name: task.shape for shard in question.layout.shards for task in shard.tensors}
-        names = host.checkpoint_names
         held = {name: shapes[names[name]] for name in sorted(tensors_of(host.layers))}
-        return Answer(materials, observed, counted.known, host.layers, names, held, dtype, aligned, tuned)
+        changed = watched.counted.known
+        return Answer(question.materials, observed, changed, host.layers, names, held, dtype, aligned, tuned)
+
+
+def _tokenizer(question: Question) -> Any:
+    """The base's, from those of its files that the merge takes over: config, tokenizer, templates."""
+    files = question.files["base"]
+    with assembled({name: files[name] for name in files_to_copy(files)}) as directory:
+        return load_tokenizer(directory)
 
 
 @dataclass(frozen=True)
@@ -222,18 +233,29 @@ class Tuning:
 
 @dataclass(frozen=True)
 class _Watched:
-    """What a search for coefficients works with."""
+    """The model, who measures it, and what is known of candidates."""
 
+    question: Question
     host: Host
     observer: Observer
-    observed: Observed
-    counted: "_Counted"
-    question: Question
+    counted: Counted
     show: "Callable[[str, int], AbstractContextManager[Bar]]"
 
-    def tune(self) -> tuple[Tuning, Observed]:
-        """Search from the best of the pool; what was found is measured once more, on data that nothing is chosen by."""
-        found = dict(self.observed.candidates)
+    def pool(self) -> Observed:
+        """Measure the experts, and the candidates of the pool."""
+        question, methods = self.question, self.question.candidates
+        digests, build = self._built(methods)
+        return observe_all(
+            self.observer, question.terms.aim, question.experts, self.host.expert, digests, build, show=self.show
+        )
+
+    def tune(self, observed: Observed) -> tuple[Tuning, Observed]:
+        """Search from the best of the pool; what was found is measured once more, on data that nothing is chosen by.
+
+        Args:
+            observed: What was measured of the pool.
+        """
+        found = dict(observed.candidates)
 
         def evaluate(methods: Mapping[str, Method]) -> dict[str, float]:
             found.update(self._measured(methods, "loss"))
@@ -241,54 +263,32 @@ class _Watched:
 
         values = {name: mean_of_all(each.loss.values()) for name, each in found.items()}
         start = min(values, key=lambda name: values[name])
+        first = self.question.candidates[start]
         search = Search([*self.question.layout.experts], evaluate, self.question.terms.tune)
-        method, _ = search.run(self.question.candidates[start], values[start])
+        method, _ = search.run(first, values[start])
         best = next((name for name, each in search.tried.items() if each == method), start)
-        known = {**self.question.candidates, **search.tried}
-        for name, measured in self._measured({each: known[each] for each in {start: 0, best: 0}}, "kept").items():
+        for name, measured in self._measured({start: first, best: method}, "kept").items():
             found[name].kept.update(measured.kept)
-        return Tuning(start, search.tried, best), Observed(self.observed.experts, found)
+        return Tuning(start, search.tried, best), Observed(observed.experts, found)
 
     def _measured(self, methods: Mapping[str, Method], kind: Kind) -> dict[str, Measured]:
-        """Measure candidates, as far as that was not done before."""
-        digests = {name: self.question.digest_of(method) for name, method in methods.items()}
+        """Measure one thing of candidates, on all benchmarks."""
         wanted: dict[str, list[Kind]] = {name: [kind] for name in self.observer.materials}
-        found = {name: self.observer.known(digest, wanted) for name, digest in digests.items()}
-        missing = {name: methods[name] for name, known in found.items() if known.of(kind).keys() != wanted.keys()}
-        self.counted.expect({name: digests[name] for name in methods})
-        missing |= {name: method for name, method in methods.items() if name not in self.counted.known}
-        for name, model in self.host.candidates(missing, self.counted.take):
-            with self.show(name, self.observer.tokens(wanted)) as bar:
-                found[name] = self.observer.measure(model, digests[name], wanted, bar.advance)
-        return found
+        digests, build = self._built(methods)
+        return observe_candidates(self.observer, wanted, digests, build, show=self.show)
 
+    def _built(
+        self, methods: Mapping[str, Method]
+    ) -> tuple[dict[str, str], Callable[[Sequence[str]], Iterator[tuple[str, nn.Module]]]]:
+        """Digests of candidates, and what builds those that are asked for."""
+        digests = {name: self.question.digest_of(method) for name, method in methods.items()}
+        self.counted.expect(digests)
 
-def _small(files: Mapping[str, Path]) -> dict[str, Path]:
-    """Of the base's files, those that the merge takes over: config, tokenizer, templates."""
-    return {name: files[name] for name in files_to_copy(files)}
+        def build(names: Sequence[str]) -> Iterator[tuple[str, nn.Module]]:
+            # One whose changes were never counted is built for that alone.
+            wanted = [name for name in methods if name in names or name not in self.counted.known]
+            for name, model in self.host.candidates({name: methods[name] for name in wanted}, self.counted.take):
+                if name in names:
+                    yield name, model
 
-
-class _Counted:
-    """How many elements of candidates are not the base's, as far as that is known."""
-
-    def __init__(self, store: SaliencyStore, digests: Mapping[str, str], team: Team) -> None:
-        self._store = store
-        self._digests: dict[str, str] = {}
-        self._team = team
-        self.known: dict[str, int] = {}
-        self.expect(digests)
-
-    def expect(self, digests: Mapping[str, str]) -> None:
-        """Look for what is kept of candidates, by the digests of their weights; the first process tells all."""
-        self._digests |= digests
-        kept = {name: self._store.get_values(self._key(name)) for name in digests}
-        self.known |= self._team.gather({name: int(values[0]) for name, values in kept.items() if values})[0]
-
-    def take(self, name: str, count: int) -> None:
-        """Remember a count."""
-        self.known[name] = count
-        if not self._team.rank:
-            self._store.put_values(self._key(name), [count], {"candidate": name})
-
-    def _key(self, name: str) -> str:
-        return json_digest({"changed": self._digests[name]})
+        return digests, build

@@ -32,9 +32,6 @@ Saliencies = Mapping[str, list[Floats]]
 AOS_NOISE: Final = 0.01
 """Smaller differences of mean AOS say nothing: as much comes of running the same model in another element type."""
 
-CLOSE: Final = 0.005
-"""Where the best two are closer than that, the card warns."""
-
 
 @dataclass(frozen=True)
 class Traces:

@@ -5,15 +5,17 @@ arXiv 2601.07309, Algorithm 1:
     read the benchmarks -> watch experts and candidates -> choose -> see which benchmarks are weak -> transplant sets
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from ramekin.arm.alignment import LEAST
 from ramekin.arm.asking import Answer, Question
-from ramekin.arm.choosing import AOS_NOISE, CLOSE, Choice, Ranked, Selected, Traces, select, settled
-from ramekin.arm.neurons import Neurons
+from ramekin.arm.choosing import AOS_NOISE, Choice, Ranked, Selected, Traces, select, settled
+from ramekin.arm.neurons import Neurons, collisions
 from ramekin.arm.observing import Measured, mean_of, mean_of_all
 from ramekin.arm.repair import Weakness, weak_by_likelihood, weak_by_scores
+from ramekin.choice import CLOSE
 from ramekin.manifest.model import Manifest
 from ramekin.methods import Arm, Choosing
 from ramekin.methods.base import Method
@@ -26,9 +28,9 @@ class Decision:
 
     Attributes:
         answer: What was measured.
+        methods: How each candidate is merged, those that a search tried among them.
         choice: Salient sets for the method's `top_k`; None where neurons were not watched.
         selected: The candidate.
-        method: How it is merged.
         weakness: Which benchmarks are to be repaired.
         sets: Their transplant sets, in the order of repair (Eq. 8).
         given: The same without neurons that another expert gives.
@@ -36,22 +38,44 @@ class Decision:
     """
 
     answer: Answer
+    methods: Mapping[str, Method]
     choice: Choice | None
     selected: Selected
-    method: Method
     weakness: Weakness
     sets: Mapping[str, Neurons]
     given: Mapping[str, Neurons]
     ranked: Mapping[Signal, Ranked]
 
+    @property
+    def method(self) -> Method:
+        """How the chosen candidate is merged."""
+        return self.methods[self.selected.name]
 
-def decide(question: Question, answer: Answer, method: Choosing) -> Decision:
+    @property
+    def contested(self) -> int:
+        """Neurons that several experts would give."""
+        return len(collisions(self.sets, self.answer.donors)) if self.sets else 0
+
+
+class Judge(Protocol):
+    """Has models do tasks that score benchmarks, as a manifest's `evaluate` says."""
+
+    @property
+    def benchmarks(self) -> Collection[str]:
+        """Those benchmarks."""
+
+    def scores(self, backbone: Method) -> tuple[Mapping[str, float], Mapping[str, float]]:
+        """By benchmark the scores of its expert, and of a backbone that a method makes; more is better."""
+
+
+def decide(question: Question, answer: Answer, method: Choosing, judge: Judge | None = None) -> Decision:
     """Choose, and find what is to be transplanted.
 
     Args:
         question: What was asked.
         answer: What was measured.
         method: ARM, or another that chooses.
+        judge: Measures what else is to be known of the backbone, where tasks score benchmarks.
 
     Raises:
         UsageError: The signal that is to decide was not measured.
@@ -60,16 +84,17 @@ def decide(question: Question, answer: Answer, method: Choosing) -> Decision:
     choice = choose(answer, top_k)
     ranked = rank(question.manifest, answer, choice)
     selected = select(method.signals, ranked)
-    nothing = Weakness("none", {}, ())
-    weakness = _weakness(question.manifest, answer, selected.name, method) if isinstance(method, Arm) else nothing
+    methods = {**question.candidates, **(answer.tuned.tried if answer.tuned else {})}
+    weakness = Weakness("none", {}, ())
+    if isinstance(method, Arm):
+        known = _Known(question.manifest, answer, selected.name, methods[selected.name], judge)
+        weakness = _weakness(known, method)
     sets: Mapping[str, Neurons] = {}
     given: Mapping[str, Neurons] = {}
     if isinstance(method, Arm) and choice:
-        donors = {name: material.donor for name, material in answer.materials.items()}
         sets = choice.transplants(selected.name, weakness.weak, protect=method.protect)
-        given = settled(sets, donors, method.collisions)
-    known = {**question.candidates, **(answer.tuned.tried if answer.tuned else {})}
-    return Decision(answer, choice, selected, known[selected.name], weakness, sets, given, ranked)
+        given = settled(sets, answer.donors, method.collisions)
+    return Decision(answer, methods, choice, selected, weakness, sets, given, ranked)
 
 
 def choose(answer: Answer, top_k: float) -> Choice | None:
@@ -130,21 +155,52 @@ def scores_of_donors(manifest: Manifest, answer: Answer) -> dict[str, float]:
     return found
 
 
-def _weakness(manifest: Manifest, answer: Answer, backbone: str, method: Arm) -> Weakness:
+@dataclass(frozen=True)
+class _Known:
+    """What there is to tell weak benchmarks by.
+
+    Attributes:
+        manifest: The manifest.
+        answer: What was measured.
+        backbone: The candidate.
+        method: How it is merged.
+        judge: Measures it by tasks.
+    """
+
+    manifest: Manifest
+    answer: Answer
+    backbone: str
+    method: Method
+    judge: Judge | None
+
+    def scores(self) -> tuple[dict[str, float], dict[str, float]] | None:
+        """Scores of experts and backbone on every benchmark; None where not all are known.
+
+        Those of tasks come before others, and are measured only if all are known then: it takes long.
+        """
+        own = scores_of(self.manifest, self.answer.observed.candidates[self.backbone], self.backbone)
+        donors, wanted = scores_of_donors(self.manifest, self.answer), [*self.answer.materials]
+        tasks = self.judge.benchmarks if self.judge else ()
+        if any(name not in tasks and not (name in own and name in donors) for name in wanted):
+            return None
+        if self.judge and tasks:
+            asked, answered = self.judge.scores(self.method)
+            donors, own = {**donors, **asked}, {**own, **answered}
+        return {name: donors[name] for name in wanted}, {name: own[name] for name in wanted}
+
+
+def _weakness(known: _Known, method: Arm) -> Weakness:
     """Which benchmarks are repaired: as the manifest says, or by scores where they are known, or by likelihood."""
+    answer = known.answer
     if isinstance(method.repair, tuple):
         return Weakness("list", {}, method.repair)
     if method.repair == "all":
         return Weakness("all", {}, tuple(answer.materials))
     if method.repair == "none":
         return Weakness("none", {}, ())
-    own, donors = (
-        scores_of(manifest, answer.observed.candidates[backbone], backbone),
-        scores_of_donors(manifest, answer),
-    )
-    if own.keys() == donors.keys() == answer.materials.keys():
-        return weak_by_scores({name: donors[name] for name in answer.materials}, own)
-    losses = answer.observed.candidates[backbone].loss
+    if scores := known.scores():
+        return weak_by_scores(*scores)
+    losses = answer.observed.candidates[known.backbone].loss
     return weak_by_likelihood(
         {name: mean_of(answer.observed.experts.loss[name]) for name in answer.materials},
         {name: mean_of(losses[name]) for name in answer.materials},

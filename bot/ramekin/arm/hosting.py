@@ -2,9 +2,7 @@
 
 import importlib.util
 import os
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -15,9 +13,10 @@ from torch import nn
 from ramekin.arm.architecture import Layer, find_layers
 from ramekin.arm.candidates import Resident, build_candidates, checkpoint_names
 from ramekin.arm.tracing import BUDGET, BUDGET_CPU
+from ramekin.assembling import assembled
 from ramekin.checkpoint.tensors import LowRank
 from ramekin.errors import IncompatibleError, UsageError
-from ramekin.merge.engine import Means, Probe, probe
+from ramekin.merge.engine import Means, Probe, probes
 from ramekin.merge.files import AtHand, SourceFiles
 from ramekin.merge.resources import Resources
 from ramekin.methods import TaskArithmetic
@@ -40,18 +39,6 @@ def dtype_of(layout: Layout, wanted: str) -> str:
     for task in (task for shard in layout.shards for task in shard.tensors if task.operation == "merge"):
         sizes[task.base.dtype] = sizes.get(task.base.dtype, 0) + task.base.nbytes
     return _NAMES[max(sizes, key=lambda dtype: sizes[dtype])] if sizes else "float32"
-
-
-@contextmanager
-def assembled(files: Mapping[str, Path]) -> Iterator[Path]:
-    """A directory in which files, wherever they are kept, have the names that libraries look for."""
-    with tempfile.TemporaryDirectory(prefix="ramekin-model-") as temporary:
-        directory = Path(temporary)
-        for name, path in files.items():
-            place = directory / name
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.symlink_to(path.absolute())
-        yield directory
 
 
 def load_tokenizer(directory: Path) -> Any:
@@ -98,21 +85,20 @@ class Host:
         self._layout = layout
         self._files = files
         self._dtype = _DTYPES[dtype]
-        self._device = device
         self._means = means
         self._neighbours = neighbours
         self._statistics: dict[float, Probe] = {}
         self._names = [task.name for shard in layout.shards for task in shard.tensors]
         self.layers, self.checkpoint_names = structure_of(files["base"], self._names)
-        on_gpu = place_for(device, means.resources, layout.total_size)  # a GPU that is not there is told at once
-        self.device_type = "cuda" if on_gpu else "cpu"
-        self.budget = BUDGET if on_gpu else BUDGET_CPU
+        self._place = place_for(device, means.resources, layout.total_size)  # a GPU that is not there is told at once
+        self.device_type = "cuda" if self._place else "cpu"
+        self.budget = BUDGET if self._place else BUDGET_CPU
 
     @cached_property
     def _resident(self) -> Resident:
         """The model itself, loaded when it is first needed: where all is known of all models, never."""
         with assembled(self._files["base"]) as directory:
-            model = _loaded(directory, self._dtype, self._device, self._means.resources, self._layout.total_size)
+            model = _loaded(directory, self._dtype, self._place)
         return Resident(model, self._names)
 
     def expert(self, name: str) -> nn.Module:
@@ -144,9 +130,7 @@ class Host:
         if not methods:
             return  # and do not load what nobody looks at
         supply = AtHand(self._files)
-        for method in methods.values():
-            if method.passes > 1 and method.threshold not in self._statistics:
-                self._statistics[method.threshold] = probe(self._layout, supply, method.threshold, self._means)
+        self._statistics = probes(self._layout, supply, methods.values(), self._statistics, self._means)
         room = (memory_available() or 0) - _SPARE
         built = build_candidates(
             self._layout,
@@ -161,12 +145,11 @@ class Host:
         yield from ((name, self._resident.model) for name in built)
 
 
-def _loaded(directory: Path, dtype: torch.dtype, device: str, resources: Resources, size: int) -> nn.Module:
+def _loaded(directory: Path, dtype: torch.dtype, place: str | None) -> nn.Module:
     """The base's model on its device: one GPU if it fits, several or some of the processor's memory if not."""
     from transformers import AutoModelForCausalLM
     from transformers.utils import logging
 
-    place = place_for(device, resources, size)
     showed = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # its bar among ours says nothing that one could act on
     try:

@@ -18,24 +18,6 @@ BUDGET = 2_048
 """Tokens of a batch, padding included: each that is scored takes as many floats as the vocabulary has entries."""
 
 
-def negative_log_likelihood(model: nn.Module, texts: Sequence[Text], role: str, *, budget: int = BUDGET) -> float:
-    """Mean negative log-likelihood of a role's tokens, in nats.
-
-    Args:
-        model: A causal language model of the transformers library, on its device.
-        texts: What it reads.
-        role: The role whose tokens count.
-        budget: Tokens of a batch, padding included.
-
-    Raises:
-        DamagedError: No text has a token in the role that has one before it, or a logit is NaN.
-    """
-    found = [loss for loss in losses_of(model, texts, role, budget=budget) if not math.isnan(loss)]
-    if not found:
-        raise DamagedError("ARM_EMPTY_ROLE: no trajectory has a token in the role", "see `ramekin roles`")
-    return sum(found) / len(found)
-
-
 def losses_of(
     model: nn.Module,
     texts: Sequence[Text],
@@ -45,7 +27,7 @@ def losses_of(
     advance: Callable[[int], None] = lambda tokens: None,
     part: tuple[int, int] = (0, 1),
 ) -> list[float]:
-    """The same for each text: its mean over the role's tokens; NaN for one without a token that could be judged.
+    """Negative log-likelihood of each text's role: its mean over the role's tokens, in nats; NaN where none counts.
 
     Args:
         model: A causal language model of the transformers library, on its device.

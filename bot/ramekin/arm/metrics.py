@@ -1,4 +1,4 @@
-"""How the experts' sets overlap, and how scores are summed up (arXiv 2601.07309, Fig. 4 and section 4)."""
+"""How the experts' sets overlap (arXiv 2601.07309, Fig. 4)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -38,34 +38,3 @@ def cross_overlap(sets: Mapping[str, Neurons]) -> CrossOverlap:
         {name: Fraction(len(own & shared), max(1, len(own))) for name, own in sets.items()},
         {(one, other): overlap(sets[one], sets[other]) for one in sets for other in sets},
     )
-
-
-@dataclass(frozen=True)
-class ScoreSummary:
-    """Scores of one model on several suites.
-
-    Attributes:
-        average: Their mean.
-        worst: The least of them (WS).
-        harmonic: Harmonic mean of the scores as parts of the best expert's (RHM); 0 if any score is 0, None where the
-            best expert's is 0 or less.
-    """
-
-    average: float
-    worst: float
-    harmonic: float | None
-
-
-def sum_up(scores: Mapping[str, float], oracle: Mapping[str, float]) -> ScoreSummary:
-    """Sum up scores.
-
-    Args:
-        scores: By suite; at least one.
-        oracle: By suite, the best score of any single expert.
-    """
-    average, worst = sum(scores.values()) / len(scores), min(scores.values())
-    if any(oracle[suite] <= 0 for suite in scores):
-        return ScoreSummary(average, worst, None)
-    if worst <= 0:
-        return ScoreSummary(average, worst, 0.0)
-    return ScoreSummary(average, worst, len(scores) / sum(oracle[suite] / score for suite, score in scores.items()))

@@ -7,11 +7,11 @@ Several processes share the batches. What is read together does not depend on th
 bits, so that what comes out is the same for any.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from math import isnan, nan
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 from torch import nn
 
@@ -289,12 +289,27 @@ def observe_all(
                 _include(known, observer.measure(model, experts[expert], rest, bar.advance))
         _include(of_experts, known)
     every = {name: aim.kinds(material, donor=False) for name, material in observer.materials.items()}
-    found = {name: observer.known(digest, every) for name, digest in candidates.items()}
-    for name, model in build([name for name, known in found.items() if _rest(every, known)]):
-        rest = _rest(every, found[name])
+    return Observed(of_experts, observe_candidates(observer, every, candidates, build, show=show))
+
+
+def observe_candidates(
+    observer: Observer,
+    wanted: Mapping[str, Sequence[Kind]],
+    candidates: Mapping[str, str],
+    build: Callable[[Sequence[str]], Iterable[Loaded]],
+    *,
+    show: Callable[[str, int], AbstractContextManager[Bar]],
+) -> dict[str, Measured]:
+    """Measure candidates, as far as it was not done before; what all of them are asked is `wanted`, by benchmark.
+
+    All else is as for `observe_all`.
+    """
+    found = {name: observer.known(digest, wanted) for name, digest in candidates.items()}
+    for name, model in build([name for name, known in found.items() if _rest(wanted, known)]):
+        rest = _rest(wanted, found[name])
         with show(name, observer.tokens(rest)) as bar:
             _include(found[name], observer.measure(model, candidates[name], rest, bar.advance))
-    return Observed(of_experts, found)
+    return found
 
 
 def _of_donors(materials: Mapping[str, Material], aim: Aim) -> dict[str, dict[str, list[Kind]]]:
@@ -310,12 +325,8 @@ def _rest(wanted: Mapping[str, Sequence[Kind]], known: Measured) -> dict[str, li
 
 
 def _include(into: Measured, more: Measured) -> None:
-    for kind in _kinds():
+    for kind in get_args(Kind):
         into.of(kind).update(more.of(kind))
-
-
-def _kinds() -> Iterator[Kind]:
-    yield from ("role", "said", "loss", "right", "kept")
 
 
 def mean_of_all(values: Iterable[Sequence[float]]) -> float:

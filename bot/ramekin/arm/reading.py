@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from ramekin.arm.roles.finding import Role, Search, Traced, find_role
+from ramekin.arm.roles.finding import Role, Search, Traced, find_roles
 from ramekin.arm.roles.parsers import PARSERS
 from ramekin.arm.roles.rendering import Markers, Renderer
 from ramekin.arm.roles.trajectories import Trajectory, read_trajectories, shared_tasks
@@ -128,8 +128,8 @@ class _Reading:
         kept: Sequence[Trajectory] = ()
         if keep and dev:
             dev, kept = self._parted(dev, KEPT, "all of it is needed to tune by")
-        role = self._find(calibration, "calibration")
-        found = self._find(dev, "dev" if benchmark.dev else "calibration") if dev else None
+        role, *said = self._find(calibration, "calibration", self._searches(calibration))
+        found = self._role(dev, "dev" if benchmark.dev else "calibration") if dev else None
         if found and held_out:
             known = {traced.digest for traced in role.trajectories}  # the same run under another task's name
             found.trajectories = [traced for traced in found.trajectories if traced.digest not in known]
@@ -143,10 +143,10 @@ class _Reading:
         return Material(
             donor=benchmark.expert,
             role=role,
-            said=self._said(calibration),
+            said=said[0] if said else None,
             dev=found,
             held_out=held_out,
-            kept=self._find(kept, "dev") if kept else None,
+            kept=self._role(kept, "dev") if kept else None,
             prompts=self._prompts(found) if found and benchmark.evaluate else (),
             judge=benchmark.evaluate,
             longest=benchmark.max_new_tokens,
@@ -157,27 +157,29 @@ class _Reading:
     def _trajectories(self, use: str) -> tuple[Trajectory, ...]:
         return read_trajectories(self.data[f"data:{self.name}:{use}"], Path(self.benchmark.data[use].file))
 
-    def _find(self, trajectories: Sequence[Trajectory], use: str) -> Role:
+    def _searches(self, trajectories: Sequence[Trajectory]) -> list[Search]:
+        """The role, and for comparison all that the assistant says; where texts are given nobody knows who speaks."""
+        shown, limit = self.benchmark.demonstrations, self.benchmark.max_tokens
+        said = Search(PARSERS["assistant"], shown_turns=shown, limit=limit)
+        return [self._search, said] if all(each.text is None for each in trajectories) else [self._search]
+
+    @property
+    def _search(self) -> Search:
         benchmark = self.benchmark
-        search = Search(
+        return Search(
             benchmark.role.parser,
             last_turn=benchmark.turns == "last",
             shown_turns=benchmark.demonstrations,
             policy=benchmark.tokens,
             limit=benchmark.max_tokens,
         )
-        where = f"`benchmarks.{self.name}.{use}`"
-        return find_role(trajectories, self.tokenizer, lambda: self._made(trajectories), search, where)
 
-    def _said(self, trajectories: Sequence[Trajectory]) -> Role | None:
-        """All that the assistant says, for comparison; where texts are given nobody knows who speaks."""
-        chats = [each for each in trajectories if each.text is None]
-        if len(chats) < len(trajectories):
-            return None
-        search = Search(
-            PARSERS["assistant"], shown_turns=self.benchmark.demonstrations, limit=self.benchmark.max_tokens
-        )
-        return find_role(chats, self.tokenizer, lambda: self._made(chats), search)
+    def _role(self, trajectories: Sequence[Trajectory], use: str) -> Role:
+        return self._find(trajectories, use, [self._search])[0]
+
+    def _find(self, trajectories: Sequence[Trajectory], use: str, searches: Sequence[Search]) -> list[Role]:
+        where = f"`benchmarks.{self.name}.{use}`"
+        return find_roles(trajectories, self.tokenizer, lambda: self._made(trajectories), searches, where)
 
     def _made(self, trajectories: Sequence[Trajectory]) -> Renderer:
         benchmark = self.benchmark

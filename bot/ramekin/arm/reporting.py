@@ -1,12 +1,13 @@
 """A decision as the report has it."""
 
 from collections.abc import Iterator
+from typing import Literal
 
 from ramekin.arm.architecture import changed_places
 from ramekin.arm.asking import Answer, Question
 from ramekin.arm.deciding import Decision, scores_of, scores_of_donors, warnings_of
 from ramekin.arm.metrics import CrossOverlap, cross_overlap
-from ramekin.arm.neurons import chance, collisions, overlap_by_layer, salient
+from ramekin.arm.neurons import chance, overlap_by_layer, salient
 from ramekin.arm.observing import mean_of
 from ramekin.arm.reading import Material, read_alone
 from ramekin.arm.roles.finding import Traced
@@ -16,11 +17,13 @@ from ramekin.choice import (
     ReportedCandidate,
     ReportedComparison,
     ReportedCrossOverlap,
+    ReportedData,
     ReportedMeasures,
     ReportedSample,
     ReportedTransplant,
     ReportedTuning,
 )
+from ramekin.lock.model import PinnedSource
 from ramekin.methods import Arm, Choosing
 from ramekin.report import may_show
 
@@ -50,7 +53,9 @@ def report_comparison(question: Question, decision: Decision, method: Choosing) 
             )
             for name in answer.materials
         },
-        calibration={name: _calibration(material, question, name) for name, material in answer.materials.items()},
+        calibration={
+            name: _calibration(material, question, answer, name) for name, material in answer.materials.items()
+        },
         tuned=_tuning(question, answer),
         samples=tuple(_samples(question, answer)),
         warnings=warnings_of(decision),
@@ -75,12 +80,10 @@ def _tuning(question: Question, answer: Answer) -> ReportedTuning | None:
 def report_candidates(question: Question, decision: Decision) -> dict[str, ReportedCandidate]:
     """What was measured of each candidate."""
     choice, found = decision.choice, {}
-    tuned = decision.answer.tuned
-    known = {**question.candidates, **(tuned.tried if tuned else {})}
     layer_means = choice.layer_means() if choice else {}
     for name, measured in decision.answer.observed.candidates.items():
         found[name] = ReportedCandidate(
-            method=known[name],
+            method=decision.methods[name],
             aos={b: float(value) for b, value in choice.selection.scores[name].items()} if choice else {},
             mean_aos=float(choice.selection.means[name]) if choice else None,
             aos_layer_mean=float(layer_means[name]) if choice else None,
@@ -91,7 +94,7 @@ def report_candidates(question: Question, decision: Decision) -> dict[str, Repor
     return found
 
 
-def _calibration(material: Material, question: Question, name: str) -> ReportedCalibration:
+def _calibration(material: Material, question: Question, answer: Answer, name: str) -> ReportedCalibration:
     pinned, found, dev = question.lock.data[f"data:{name}:calibration"], material.role, material.dev
     warnings = found.warnings
     if not may_show(name, question.lock, samples=question.manifest.card.samples):
@@ -117,8 +120,25 @@ def _calibration(material: Material, question: Question, name: str) -> ReportedC
         dev_trajectories=len(dev.trajectories) if dev else 0,
         dev_tokens=dev.role_tokens if dev else 0,
         held_out=material.held_out,
+        dev=_data(question.lock.data.get(f"data:{name}:dev")),
+        scored=_scored(question, answer, name),
         warnings=tuple(warnings),
     )
+
+
+def _data(pinned: PinnedSource | None) -> ReportedData | None:
+    if pinned is None:
+        return None
+    return ReportedData(
+        source=pinned.source, commit=pinned.commit, file=next(iter(pinned.files)), on_hub=pinned.kind == "hub"
+    )
+
+
+def _scored(question: Question, answer: Answer, name: str) -> Literal["measured", "given"] | None:
+    """Where scores on a benchmark are from, if there are any."""
+    if any(name in measured.right for measured in answer.observed.candidates.values()):
+        return "measured"
+    return "given" if question.manifest.benchmarks[name].scores else None
 
 
 def _samples(question: Question, answer: Answer) -> Iterator[ReportedSample]:
@@ -157,7 +177,6 @@ def report_activation(decision: Decision, method: Arm) -> ReportedActivation:
     backbone = choice.candidates[decision.selected.name]
     selection, layer_means = choice.selection, choice.layer_means()
     said = {name: salient(layers, method.top_k) for name, layers in answer.observed.experts.said.items()}
-    donors = {name: material.donor for name, material in answer.materials.items()}
     return ReportedActivation(
         top_k=method.top_k,
         chance=float(chance(method.top_k)),
@@ -175,7 +194,7 @@ def report_activation(decision: Decision, method: Arm) -> ReportedActivation:
         gaps=dict(decision.weakness.gaps),
         transplanted={
             name: ReportedTransplant(
-                expert=donors[name],
+                expert=answer.donors[name],
                 salient=len(choice.experts[name]),
                 protected=len(choice.experts[name]) - len(found),
                 neurons=len(found),
@@ -186,7 +205,7 @@ def report_activation(decision: Decision, method: Arm) -> ReportedActivation:
             )
             for name, found in decision.sets.items()
         },
-        collisions=len(collisions(decision.sets, donors)) if decision.sets else 0,
+        collisions=decision.contested,
         weights_replaced=replaced(decision),
     )
 

@@ -4,7 +4,7 @@ Each is a safetensors file named by the digest of all that decides it: the model
 positions, the element type, and how this version traces.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +17,7 @@ from ramekin.arm.saliency import Floats
 from ramekin.arm.tracing import Text
 from ramekin.atomic import write_atomically
 from ramekin.digests import json_digest
+from ramekin.merge.team import Team
 
 SEMANTICS: Final = 1
 """Version of what is traced and how: another finds nothing of what this one left."""
@@ -106,6 +107,39 @@ class SaliencyStore:
 
     def _path(self, key: str) -> Path:
         return self._directory / f"{key}.safetensors"
+
+
+class Counted:
+    """How many elements of candidates are not the base's, as far as that is known.
+
+    Args:
+        store: Where counts are kept.
+        team: The processes that have to know the same.
+
+    Attributes:
+        known: By candidate.
+    """
+
+    def __init__(self, store: SaliencyStore, team: Team) -> None:
+        self._store = store
+        self._digests: dict[str, str] = {}
+        self._team = team
+        self.known: dict[str, int] = {}
+
+    def expect(self, digests: Mapping[str, str]) -> None:
+        """Look for what is kept of candidates, by the digests of their weights; the first process tells all."""
+        self._digests |= digests
+        kept = {name: self._store.get_values(self._key(name)) for name in digests}
+        self.known |= self._team.gather({name: int(values[0]) for name, values in kept.items() if values})[0]
+
+    def take(self, name: str, count: int) -> None:
+        """Remember a count."""
+        self.known[name] = count
+        if not self._team.rank:
+            self._store.put_values(self._key(name), [count], {"candidate": name})
+
+    def _key(self, name: str) -> str:
+        return json_digest({"changed": self._digests[name]})
 
 
 def _name(number: int) -> str:

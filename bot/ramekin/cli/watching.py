@@ -39,11 +39,11 @@ def roles(bench: Workbench, manifest: Path, *, locked: bool, samples: int) -> No
 def compare(bench: Workbench, manifest: Path, *, locked: bool, device: str, plots: Path | None) -> None:
     """Show every candidate of MANIFEST's pool side by side; nothing is published."""
     from ramekin.lock.making import LockPolicy
-    from ramekin.pipeline import Request, prepare
+    from ramekin.preparing import Request, prepare
     from ramekin.watching import compare as compare_candidates
 
     request = Request(manifest, LockPolicy(locked=locked, write=not bench.environment.ci), device=device)
-    comparison = compare_candidates(bench, prepare(bench, request, ask_target=False), device).comparison
+    comparison = compare_candidates(bench, prepare(bench, request, ask_target=False), device)
     from ramekin.arm.showing import show_comparison
 
     lines = [show_comparison(comparison)]
@@ -66,7 +66,7 @@ def compare(bench: Workbench, manifest: Path, *, locked: bool, device: str, plot
 def sweep_k(bench: Workbench, manifest: Path, *, locked: bool, device: str, values: str) -> None:
     """Show what several top_k would come to for MANIFEST, from watching the models once."""
     from ramekin.lock.making import LockPolicy
-    from ramekin.pipeline import Request, prepare
+    from ramekin.preparing import Request, prepare
     from ramekin.watching import sweep_k as sweep
 
     chosen = _values(values)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from ramekin.arm.architecture import Layer
     from ramekin.arm.neurons import Neurons
     from ramekin.merge.merging import MergeJob
-
-NEURONS: Final = "ramekin/neurons.safetensors"
-"""Where a merged directory says which neurons it has from which expert."""
 
 
 @dataclass(frozen=True)
@@ -64,12 +61,13 @@ class Chosen:
         return save_bytes(rows, {"order": " ".join(self.neurons)})
 
 
-def choose(job: "MergeJob", files: SourceFiles, means: Means) -> Chosen:
+def choose(job: "MergeJob", files: SourceFiles, staging: Path, means: Means) -> Chosen:
     """What a manifest's method comes down to.
 
     Args:
         job: The merge.
         files: Local path of every source's files.
+        staging: Where the merge is written.
         means: What to work with.
 
     Raises:
@@ -85,10 +83,11 @@ def choose(job: "MergeJob", files: SourceFiles, means: Means) -> Chosen:
     from ramekin.arm.reporting import report_activation, report_comparison
 
     manifest = job.loaded.manifest
-    terms = Terms.of(method, manifest, everything=isinstance(method, BestOf))
-    question = Question(manifest, job.lock, job.layout, files, job.data, terms, job.store, job.device)
+    terms = Terms.of(method, job.materials, everything=isinstance(method, BestOf))
+    question = Question(manifest, job.lock, job.layout, files, job.materials, terms, job.store, job.device)
     answer = ask(question, means)
-    decision = decide(question, answer, method)
+    judge = job.evaluator.judge(files, staging, means) if job.evaluator else None
+    decision = decide(question, answer, method, judge)
     for warning in warnings_of(decision):
         means.progress.note(f"warning: {warning}")
     grafts = _grafts(decision.given, answer.layers, answer.names, _givers(job))

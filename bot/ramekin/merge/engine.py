@@ -1,6 +1,6 @@
 """The engine: all inputs streamed once for the statistics, where they are needed first, and once for the weights."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,7 @@ from ramekin.methods.ram import RamFamily
 from ramekin.plan.layout import Layout
 from ramekin.report import FileRecord
 
-__all__ = ["Means", "MergedWeights", "Probe", "WrittenFile", "merge_candidates", "merge_weights", "probe"]
+__all__ = ["Means", "MergedWeights", "Probe", "WrittenFile", "merge_candidates", "merge_weights", "probe", "probes"]
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,21 @@ def probe(layout: Layout, supply: Supply, epsilon: float, means: Means | None = 
     means = means or Means()
     _check_experts(layout.experts)
     return _led(Counting(layout, epsilon), supply, means)
+
+
+def probes(
+    layout: Layout, supply: Supply, methods: Iterable[Method], known: Mapping[float, Probe], means: Means | None = None
+) -> dict[float, Probe]:
+    """The statistics that methods merge by, by their threshold: those that are known, and what else is needed.
+
+    Raises:
+        RamekinError: As `probe`.
+    """
+    found = dict(known)
+    for method in methods:
+        if method.passes > 1 and method.threshold not in found:
+            found[method.threshold] = probe(layout, supply, method.threshold, means)
+    return found
 
 
 def merge_weights(  # noqa: PLR0913
@@ -147,10 +162,7 @@ def merge_candidates(
     """
     means = means or Means()
     _check_experts(layout.experts)
-    known = dict(statistics or {})
-    for method in methods.values():
-        if method.passes > 1 and method.threshold not in known:
-            known[method.threshold] = probe(layout, supply, method.threshold, means)
+    known = probes(layout, supply, methods.values(), statistics or {}, means)
     loops = loops_for(means.resources.device, means.resources.local_rank)
     operators = [
         operator_for(method, layout.experts, known[method.threshold].overlap if method.passes > 1 else None, loops)

@@ -161,14 +161,14 @@ class Choosing(Method):
         """Whether part of the development data is kept for the end, to tell what was chosen on the others is worth."""
         return False
 
-    @property
-    def wants_development(self) -> bool:
-        """Whether it looks at development data: without any, part of the calibration data is set aside."""
-        return "likelihood" in self.signals
+    def develops(self, *, asked: bool, scored: bool = False) -> bool:
+        """Whether it looks at development data: without any, part of the calibration data is set aside.
 
-    def develops(self, *, asked: bool) -> bool:
-        """The same, where benchmarks also may have models `asked` something."""
-        return self.wants_development or (asked and "scores" in self.signals)
+        Args:
+            asked: Whether benchmarks have models answer prompts, which are development data's.
+            scored: Whether the manifest has every score that could be wanted.
+        """
+        return "likelihood" in self.signals or (asked and "scores" in self.signals)
 
     @property
     def reads(self) -> int:
@@ -243,10 +243,10 @@ class Arm(Choosing):
     )
     trace_dtype: Precision = Field("base", description="element type that models are traced in; `base`: the base's own")
 
-    @property
-    def wants_development(self) -> bool:
-        """Likewise, and where weak benchmarks are told by likelihood."""
-        return super().wants_development or self.repair == "auto"
+    def develops(self, *, asked: bool, scored: bool = False) -> bool:
+        """Likewise, and to tell weak benchmarks by answers or likelihood, where not all scores are given."""
+        wanted = self.repair == "auto" and (asked or not scored)
+        return wanted or super().develops(asked=asked, scored=scored)
 
     @property
     def deed(self) -> str:
@@ -315,11 +315,6 @@ class Tuned(Choosing):
     def signals(self) -> tuple[Signal, ...]:
         """Likelihood alone."""
         return ("likelihood",)
-
-    @property
-    def judged_by(self) -> str:
-        """The signals in words."""
-        return ", then ".join(_IN_WORDS[signal] for signal in self.signals)
 
     @property
     def keeps_apart(self) -> bool:

@@ -6,7 +6,9 @@ from typing import Any, Final
 from ramekin.checkpoint.facts import CheckpointFacts
 from ramekin.checkpoint.findings import Finding, folded
 
-_EXPERT_COUNTS: Final = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts")
+EXPERT_COUNTS: Final = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts")
+"""Keys of a config that say how many experts a mixture has."""
+
 _HINT: Final = "merge it with another method, such as `ram+`"
 
 
@@ -34,7 +36,7 @@ def _count_of_experts(config: Mapping[str, Any]) -> str | None:
     """The key that says how many experts there are, if there are any."""
     inner = config.get("text_config")
     for part in (config, inner if isinstance(inner, dict) else {}):
-        for key in _EXPERT_COUNTS:
+        for key in EXPERT_COUNTS:
             if isinstance(count := part.get(key), int) and count > 0:
                 return key
     return None

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Final
 from pydantic import ValidationError
 
 from ramekin.digests import DigestMemory
-from ramekin.errors import DamagedError, ResourceError, SourceError
+from ramekin.errors import ResourceError, SourceError
 from ramekin.lock.model import CardFacts, PinnedFile, PinnedSource
 from ramekin.manifest.benchmarks import DataReference
 from ramekin.sources.declared import CARD_LIMIT, declared_in
+from ramekin.sources.hub import pinned_at
 from ramekin.sources.local import local_path
 from ramekin.text import printable
 
@@ -40,7 +41,7 @@ class HubData:
         if state is None:
             raise SourceError(
                 f"{printable(self._repo)}: there is no such dataset, or this token may not see it",
-                "check the name; for a private dataset set HF_TOKEN",
+                self._client.access.cure_for_unseen,
             )
         entries = {entry.path: entry for entry in self._client.entries(state.repo, state.commit, dataset=True)}
         entry = entries.get(self._reference.file)
@@ -56,23 +57,8 @@ class HubData:
         if "README.md" in entries:
             card = self._client.read_if_present(state.repo, state.commit, "README.md", CARD_LIMIT, dataset=True)
         facts, _ = declared_in(card)
-        try:
-            return PinnedSource(
-                source=state.repo,
-                named=None if state.repo == self._repo else self._repo,
-                kind="hub",
-                repo_type="dataset",
-                requested=self._reference.revision,
-                commit=state.commit,
-                private=state.private,
-                card=facts,
-                files={entry.path: PinnedFile(size=entry.size, sha256=entry.sha256, blob=entry.blob)},
-            )
-        except ValidationError as error:
-            what = printable(error.errors()[0]["msg"], 200)
-            raise DamagedError(
-                f"{printable(self._repo)}: the Hub says of it what cannot be: {what}", "check HF_ENDPOINT"
-            ) from error
+        requested = self._reference.revision
+        return pinned_at(state, [entry], facts, called=self._repo, requested=requested, repo_type="dataset")
 
 
 class LocalData:

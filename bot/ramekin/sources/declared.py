@@ -27,10 +27,11 @@ def declared_in(card: bytes | None) -> tuple[CardFacts, tuple[str, ...]]:
 
     Whatever is not of the expected form counts as not declared: a card is no reason to fail.
     """
-    front = _front_matter(card or b"")
+    front = read_front_matter(card or b"")
     link = front.get("license_link")
     facts = CardFacts(
-        license=next(iter(_words(front.get("license"), _WORD)), "").lower() or None,
+        # Of several nobody can tell whether they are a choice or all hold: together they are one that is not known.
+        license=", ".join(_words(front.get("license"), _WORD)).lower() or None,
         license_name=_text(front.get("license_name")),
         license_link=link
         if isinstance(link, str) and re.fullmatch(r"https://[^\s<>\"'`]{1,400}|LICENSE", link)
@@ -42,7 +43,8 @@ def declared_in(card: bytes | None) -> tuple[CardFacts, tuple[str, ...]]:
     return facts, _words(front.get("base_model"), _REPO)
 
 
-def _front_matter(card: bytes) -> dict[object, object]:
+def read_front_matter(card: bytes) -> dict[object, object]:
+    """The front matter of a card; empty where there is none, or none that can be read within bounds."""
     match = _FRONT_MATTER.match(card[:CARD_LIMIT].decode("utf-8", "replace"))
     # Aliases are how a small file becomes a huge one, and no card needs them.
     if match is None or len(match[1]) > 1 << 16 or re.search(r"(^|[\s\[,{:-])[&*][A-Za-z0-9]", match[1]):
@@ -62,4 +64,8 @@ def _words(value: object, form: re.Pattern[str]) -> tuple[str, ...]:
 
 
 def _text(value: object) -> str | None:
-    return value.strip()[:200] if isinstance(value, str) and value.strip().isprintable() else None
+    """A text on one line; one full of brackets would keep a card that repeats it from being read here."""
+    if not isinstance(value, str) or not value.strip().isprintable():
+        return None
+    text = value.strip()[:200]
+    return text if sum(map(text.count, "[{")) <= _DEEPEST // 4 else None

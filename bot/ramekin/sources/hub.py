@@ -1,12 +1,14 @@
 """Repositories on the Hub, at a revision."""
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final, Literal
 
 from pydantic import ValidationError
 
-from ramekin.answers import RepoEntry
+from ramekin.answers import RepoEntry, RepoState
 from ramekin.checkpoint.selection import files_to_read
 from ramekin.errors import DamagedError, SourceError
+from ramekin.licences.catalogue import known_id
 from ramekin.lock.model import CardFacts, PinnedFile, PinnedSource
 from ramekin.manifest.model import Source as Reference
 from ramekin.sources.base import ReadRange, Role
@@ -42,30 +44,14 @@ class HubSource:
         if state is None:
             raise SourceError(
                 f"{printable(self._repo)}: does not exist, or this token may not see it",
-                "check the name; for a private repository set HF_TOKEN",
+                self._client.access.cure_for_unseen,
             )
         entries = {entry.path: entry for entry in self._client.entries(state.repo, state.commit)}
         names = files_to_read(entries, role, source=state.repo)
         # A gated repository shows its file list to everyone: find out now, not after the other experts are here.
         self._client.read(state.repo, state.commit, names[0], 0, 1)
         card = self._card(state.repo, state.commit, has_card="README.md" in entries)
-        try:
-            files = {name: _pinned(entries[name]) for name in names}
-            return PinnedSource(
-                source=state.repo,
-                named=None if state.repo == self._repo else self._repo,
-                kind="hub",
-                requested=self._revision,
-                commit=state.commit,
-                private=state.private,
-                card=card,
-                files=files,
-            )
-        except ValidationError as error:
-            what = printable(error.errors()[0]["msg"], 200)
-            raise DamagedError(
-                f"{printable(self._repo)}: the Hub says of it what cannot be: {what}", "check HF_ENDPOINT"
-            ) from error
+        return pinned_at(state, [entries[name] for name in names], card, called=self._repo, requested=self._revision)
 
     def reader(self, pinned: PinnedSource) -> ReadRange:
         """A reader of the pinned commit, by one range request a call.
@@ -96,6 +82,8 @@ class HubSource:
                 continue
             parents[parent], further = self._ancestor(parent)
             waiting += [name for name in further if name != repo]
+        # Those beyond the limit are not known, which is not the same as not there.
+        parents |= {parent: None for parent in waiting[:_ANCESTORS] if parent not in parents}
         return facts.model_copy(update={"parents": parents})
 
     def _ancestor(self, repo: str) -> tuple[str | None, tuple[str, ...]]:
@@ -106,8 +94,45 @@ class HubSource:
         except SourceError:
             return None, ()
         facts, further = declared_in(card)
-        return facts.license, further
+        return known_id(facts.license, facts.license_name), further
 
 
-def _pinned(entry: RepoEntry) -> PinnedFile:
-    return PinnedFile(size=entry.size, sha256=entry.sha256, blob=entry.blob)
+def pinned_at(
+    state: RepoState,
+    entries: Iterable[RepoEntry],
+    card: CardFacts,
+    *,
+    called: str,
+    requested: str | None,
+    repo_type: Literal["dataset"] | None = None,
+) -> PinnedSource:
+    """A repository as it is pinned.
+
+    Args:
+        state: What the Hub says of it at the revision.
+        entries: The files that are read.
+        card: What its card declares.
+        called: What the manifest calls it.
+        requested: The revision that the manifest names.
+        repo_type: `dataset`, if it is one.
+
+    Raises:
+        DamagedError: What the Hub says of it cannot be.
+    """
+    try:
+        return PinnedSource(
+            source=state.repo,
+            named=None if state.repo == called else called,
+            kind="hub",
+            repo_type=repo_type,
+            requested=requested,
+            commit=state.commit,
+            private=state.private,
+            card=card,
+            files={entry.path: PinnedFile(size=entry.size, sha256=entry.sha256, blob=entry.blob) for entry in entries},
+        )
+    except ValidationError as error:
+        what = printable(error.errors()[0]["msg"], 200)
+        raise DamagedError(
+            f"{printable(called)}: the Hub says of it what cannot be: {what}", "check HF_ENDPOINT"
+        ) from error

@@ -49,7 +49,9 @@ class LocalSource:
                     for name, size in sizes.items()
                 }
             readme = self.directory / "README.md"
-            facts, _ = declared_in(readme.read_bytes()[:CARD_LIMIT] if readme.is_file() else None)
+            facts, parents = declared_in(readme.read_bytes()[:CARD_LIMIT] if readme.is_file() else None)
+            # Nothing is asked of the Hub for a directory: only those that are sources themselves will be known.
+            facts = facts.model_copy(update={"parents": dict.fromkeys(parents)})
         except OSError as error:
             raise SourceError(
                 f"{printable(self._name)}: {error.strerror or error}", "check the path and its permissions"

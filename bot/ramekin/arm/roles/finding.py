@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from ramekin.arm.roles.parsers import NOTHING, Found, Parser, Span, merged
-from ramekin.arm.roles.rendering import DroppedError, Renderer
+from ramekin.arm.roles.rendering import DroppedError, Rendered, Renderer
 from ramekin.arm.roles.tokens import Policy, check_offsets, role_positions, widened
 from ramekin.arm.roles.trajectories import Trajectory, digest_of
 from ramekin.errors import DamagedError, IncompatibleError
@@ -113,20 +113,20 @@ class Role:
         return [self.trajectories[at] for at in chosen][:_SAMPLES]
 
 
-def find_role(
+def find_roles(
     trajectories: Sequence[Trajectory],
     tokenizer: Any,
     renderer: Callable[[], Renderer],
-    search: Search,
-    where: str = "the trajectories",
-) -> Role:
-    """Find the tokens of a role.
+    searches: Sequence[Search],
+    where: str,
+) -> list[Role]:
+    """Find the tokens of several roles; each trajectory is rendered and tokenised once for all.
 
     Args:
         trajectories: All of a benchmark's.
         tokenizer: Of the transformers library, the same for all models.
         renderer: Makes what renders chats; not asked where all texts are given.
-        search: What to look for.
+        searches: What to look for.
         where: What messages call the trajectories.
 
     Raises:
@@ -138,34 +138,40 @@ def find_role(
             "the tokenizer does not say where its tokens are in the text",
             "use a fast tokenizer, one with a `tokenizer.json`",
         )
-    role, seen, trims = Role(), set[str](), _trims(tokenizer)
+    roles, seen, trims = [Role() for _ in searches], set[str](), _trims(tokenizer)
     made = renderer() if any(each.text is None for each in trajectories) else None
     for trajectory in trajectories:
         try:
-            text, found, reply = _look(trajectory, made, search)
+            rendered = made.render(trajectory) if made and trajectory.text is None else None
         except DroppedError as error:
-            role.dropped[trajectory.name] = str(error)
+            for role in roles:
+                role.dropped[trajectory.name] = str(error)
             continue
+        text = rendered.text if rendered else trajectory.text or ""
         ids, offsets = _encoded(tokenizer, text, trims=trims)
-        digest, spans = digest_of(ids), merged([*found.spans])
-        if digest in seen:
-            role.twice += 1
-            continue
+        digest = digest_of(ids)
+        twice = digest in seen
         seen.add(digest)
-        positions, cut = role_positions(spans, offsets, limit=search.limit, policy=search.policy)
-        needed = tuple(ids[: positions[-1] + 1]) if positions else ()
-        traced = Traced(trajectory.name, trajectory.task, needed, tuple(positions), digest, text, tuple(spans), reply)
-        role.take(traced, min(len(ids), search.limit), cut, found.violations)
-    _judge(role, len(trajectories), where)
-    return role
+        for role, search in zip(roles, searches, strict=True):
+            if twice:
+                role.twice += 1
+                continue
+            found, reply = _look(trajectory, rendered, search)
+            spans = merged([*found.spans])
+            positions, cut = role_positions(spans, offsets, limit=search.limit, policy=search.policy)
+            needed = tuple(ids[: positions[-1] + 1]) if positions else ()
+            name, task = trajectory.name, trajectory.task
+            traced = Traced(name, task, needed, tuple(positions), digest, text, tuple(spans), reply)
+            role.take(traced, min(len(ids), search.limit), cut, found.violations)
+    for role in roles:
+        _judge(role, len(trajectories), where)
+    return roles
 
 
-def _look(trajectory: Trajectory, renderer: Renderer | None, search: Search) -> tuple[str, Found, Span | None]:
-    """The text of a trajectory, the role in it, and the last turn that counts."""
-    if trajectory.text is not None:
-        return trajectory.text, Found(trajectory.spans), max(trajectory.spans, default=None)
-    assert renderer  # noqa: S101
-    rendered = renderer.render(trajectory)
+def _look(trajectory: Trajectory, rendered: Rendered | None, search: Search) -> tuple[Found, Span | None]:
+    """The role in a trajectory, which is rendered unless its text was given, and the last turn that counts."""
+    if rendered is None:
+        return Found(trajectory.spans), max(trajectory.spans, default=None)
     counted = [turn for turn in trajectory.turns[search.shown_turns :] if turn not in trajectory.demonstrations]
     found = NOTHING
     for turn in counted[-1:] if search.last_turn else counted:
@@ -173,7 +179,7 @@ def _look(trajectory: Trajectory, renderer: Renderer | None, search: Search) -> 
         inside = search.parser(rendered.text[start:end])
         shifted = tuple((start + first, start + last) for first, last in inside.spans)
         found += Found(shifted, inside.violations)
-    return rendered.text, found, rendered.turns[counted[-1]] if counted else None
+    return found, rendered.turns[counted[-1]] if counted else None
 
 
 def _encoded(tokenizer: Any, text: str, *, trims: bool) -> tuple[list[int], list[Span]]:
