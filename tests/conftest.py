@@ -2,6 +2,8 @@
 
 import pytest
 
+pytest_plugins = ["tests.leaks"]
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Start the slow ones first, so that no worker is left alone with them at the end."""

@@ -1,7 +1,11 @@
 """The environment, and that tokens do not show."""
 
+import os
 import traceback
 
+import pytest
+
+from ramekin.cli.main import main
 from ramekin.environment import Environment, Processes, Secret, withdraw_tokens
 
 TOKEN = "hf_" + "a" * 30
@@ -19,12 +23,40 @@ def test_a_secret_never_shows_by_itself() -> None:
 
 def test_tokens_are_taken_out() -> None:
     variables = {"HF_TOKEN": TOKEN, "HUGGING_FACE_HUB_TOKEN": TOKEN, "HOME": "/home/me"}
+    variables |= {"HF_OIDC_ID_TOKEN": TOKEN, "HF_OIDC_RESOURCE": "org/model"}
+    variables |= {"ACTIONS_ID_TOKEN_REQUEST_TOKEN": TOKEN, "ACTIONS_ID_TOKEN_REQUEST_URL": "https://x"}
     withdraw_tokens(variables)
     assert variables == {"HOME": "/home/me"}
 
 
-def test_trusted_publishing_comes_before_a_token() -> None:
-    assert Environment.read({"HF_TOKEN": TOKEN, "HF_OIDC_RESOURCE": "org/model"}).token is None
+def test_a_command_runs_without_them(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("HF_TOKEN", "HF_OIDC_ID_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_TOKEN"):
+        monkeypatch.setenv(name, TOKEN)
+    assert main(["methods"]) == 0
+    assert capsys.readouterr().out
+    assert TOKEN not in os.environ.values()
+
+
+def test_a_token_reads_beside_trusted_publishing() -> None:
+    environment = Environment.read({"HF_TOKEN": TOKEN, "HF_OIDC_RESOURCE": "org/model"})
+    assert environment.token == Secret(TOKEN)
+    assert (environment.identity.target, environment.identity.reader) == ("org/model", None)
+
+
+def test_what_proves_who_a_job_is() -> None:
+    github = {"ACTIONS_ID_TOKEN_REQUEST_URL": "https://x", "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "request-token"}
+    assert not Environment.read(github).identity.can_be_proved
+    assert not Environment.read({"GITHUB_ACTIONS": "true", "ACTIONS_ID_TOKEN_REQUEST_URL": "x"}).identity.can_be_proved
+    job = Environment.read(github | {"GITHUB_ACTIONS": "true", "HF_OIDC_ID_TOKEN": " given \n"})
+    assert job.identity.can_be_proved
+    assert job.secrets == ("given", "request-token")
+    for text in (repr(job), str(job.identity)):
+        assert "given" not in text
+        assert "request-token" not in text
+    named = Environment.read({"HF_OIDC_RESOURCE": "anna"}).identity
+    assert (named.target, named.reader) == (None, "anna")
+    both = Environment.read({"HF_OIDC_RESOURCE": "org/model", "RAMEKIN_OIDC_READER": "anna"}).identity
+    assert (both.target, both.reader) == ("org/model", "anna")
 
 
 def test_values_mean_what_they_mean_elsewhere() -> None:
@@ -70,3 +102,14 @@ def test_a_launcher_that_makes_no_sense_is_none() -> None:
         assert Environment.read(torchrun | {name: value}).processes == Processes()
     # A cluster names the size of its job to processes that no launcher has started.
     assert Environment.read({"RANK": "0", "WORLD_SIZE": "2"}).processes == Processes()
+
+
+def test_a_passphrase_is_a_secret_that_is_withdrawn() -> None:
+    variables = {"RAMEKIN_KEY_PASSPHRASE": " a horse ", "HOME": "/home/me"}
+    environment = Environment.read(variables)
+    assert environment.passphrase is not None
+    assert environment.passphrase.reveal() == " a horse "
+    assert " a horse " in environment.secrets
+    assert "horse" not in repr(environment)
+    withdraw_tokens(variables)
+    assert variables == {"HOME": "/home/me"}

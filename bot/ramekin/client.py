@@ -4,7 +4,6 @@ The Hub's client retries some calls and not others; here all are, uniformly. Wha
 `ramekin.publish.writer`: planning and fetching cannot.
 """
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
@@ -28,39 +27,45 @@ from huggingface_hub.utils.logging import set_verbosity_error
 
 from ramekin import __version__
 from ramekin.answers import NoAnswer, RepoEntry, RepoState
-from ramekin.environment import Environment, Secret
+from ramekin.environment import Environment
 from ramekin.errors import DamagedError, SourceError
-from ramekin.refusals import BUSY, TransportError, asked_to_wait, reading, refuse
+from ramekin.patience import Patience
+from ramekin.refusals import BUSY, Access, TransportError, asked_to_wait, reading, refuse
+from ramekin.trust.bearers import Bearer, holder
 
-_TRIES: Final = 5
 _TIMEOUT: Final = 60.0
 """Seconds without a byte after which a connection counts as dead."""
-_LONGEST_WAIT: Final = 310.0
-"""Seconds that the Hub may ask us to wait at most: its windows for counting requests have five minutes."""
 
 T = TypeVar("T")
 
 
 class HubClient:
-    """The Hub at one endpoint, with one token, for reading.
+    """The Hub at one endpoint, for reading.
 
-    Attributes:
-        api: The Hub's own client.
+    Args:
+        environment: Says where it is.
+        bearer: Knows which token to send; the one of the environment if left out.
     """
 
-    def __init__(self, environment: Environment, *, token: Secret | None = None) -> None:
+    def __init__(self, environment: Environment, bearer: Bearer | None = None) -> None:
         self._environment = environment
-        self._token = token or environment.token
-        self._wait = environment.retry_wait
+        self._bearer = bearer or holder(environment)
+        self._patience = Patience(environment.retry_wait)
         if not environment.client_talks:
             # Its warnings name addresses that let whoever knows them upload, and repeat what our errors say.
             set_verbosity_error()  # type: ignore[no-untyped-call]
-        self.api = HfApi(
-            endpoint=environment.endpoint,
-            token=self._token.reveal() if self._token else None,
-            library_name="ramekin",
-            library_version=__version__,
-        )
+        self._api = HfApi(endpoint=environment.endpoint, library_name="ramekin", library_version=__version__)
+
+    @property
+    def api(self) -> HfApi:
+        """The Hub's own client, with the token that is good now."""
+        self._api.token = self._bearer.token()
+        return self._api
+
+    @property
+    def access(self) -> Access:
+        """What tells what to do where a request is refused."""
+        return self._bearer.access
 
     @property
     def endpoint(self) -> str:
@@ -73,8 +78,8 @@ class HubClient:
         return self._environment.offline
 
     def secrets(self) -> tuple[str, ...]:
-        """Token values that no output may show."""
-        known = (self._token.reveal() if self._token else None, get_token())
+        """Token values that no output may show; those of trusted publishing are hidden as they come."""
+        known = (*self._environment.secrets, get_token())
         return tuple(dict.fromkeys(value for value in known if value))
 
     def state(self, repo: str, revision: str | None = None, *, dataset: bool = False) -> RepoState | None:
@@ -83,7 +88,7 @@ class HubClient:
         Raises:
             SourceError: The revision does not exist, or the Hub cannot be asked.
         """
-        with reading(repo, revision):
+        with reading(repo, revision, self.access):
             try:
                 # Not the whole record: it carries the card, and a hostile card breaks the client that parses it.
                 info: Any = self.patiently(
@@ -101,7 +106,7 @@ class HubClient:
 
     def entries(self, repo: str, commit: str, *, dataset: bool = False) -> tuple[RepoEntry, ...]:
         """All files of a commit."""
-        with reading(repo, commit):
+        with reading(repo, commit, self.access):
             # Of all that is read here, the client repeats this itself.
             items = list(
                 self.api.list_repo_tree(repo, revision=commit, recursive=True, repo_type=_type(dataset=dataset))
@@ -126,7 +131,7 @@ class HubClient:
                 skip = 0 if response.status_code == 206 else start
                 return _take(response.iter_bytes(1 << 16), skip, stop - start)
 
-        with reading(f"{repo}/{file}", commit):
+        with reading(f"{repo}/{file}", commit, self.access):
             return self.patiently(request)
 
     def read_if_present(self, repo: str, commit: str, file: str, limit: int, *, dataset: bool = False) -> bytes | None:
@@ -165,9 +170,9 @@ class HubClient:
         except HfHubHTTPError as error:
             if error.response.status_code in BUSY:
                 raise no_answer(error) from error
-            refuse(f"{repo}/{file}", commit, error)
+            refuse(f"{repo}/{file}", commit, error, self.access)
         except OfflineModeIsEnabled as error:
-            refuse(f"{repo}/{file}", commit, error)
+            refuse(f"{repo}/{file}", commit, error, self.access)
         except (TransportError, ConnectionError, TimeoutError) as error:
             raise no_answer(error) from error
 
@@ -178,37 +183,26 @@ class HubClient:
         if self._environment.offline:
             raise OfflineModeIsEnabled("HF_HUB_OFFLINE is set")
         url = hf_hub_url(repo, file, repo_type=_type(dataset=dataset), revision=commit, endpoint=self.endpoint)
-        headers = build_hf_headers(token=self._token.reveal() if self._token else None, library_name="ramekin")
+        headers = build_hf_headers(token=self._bearer.token(), library_name="ramekin")
         headers |= {"Accept-Encoding": "identity"} | extra
         with get_session().stream("GET", url, headers=headers, timeout=_TIMEOUT) as response:
             yield response
 
     def patience(self, attempt: int, asked: float | None = None) -> float:
         """Seconds to wait before trying again: what the Hub has asked for, else twice as long each time."""
-        return self._wait * 2**attempt if asked is None else min(asked, _LONGEST_WAIT)
+        return self._patience.until_next(attempt, asked)
 
     def pause(self, attempt: int, asked: float | None = None) -> None:
         """Wait that long."""
-        time.sleep(self.patience(attempt, asked))
+        self._patience.pause(attempt, asked)
 
     def patiently(self, call: Callable[[], T]) -> T:
         """Repeat a reading call while the Hub is busy or the network fails, waiting twice as long each time."""
-        for attempt in range(_TRIES):
-            try:
-                return call()
-            except HfHubHTTPError as error:
-                if attempt == _TRIES - 1 or error.response.status_code not in BUSY:
-                    raise
-                self.pause(attempt, asked_to_wait(error))
-            except (TransportError, ConnectionError, TimeoutError) as error:
-                if attempt == _TRIES - 1 or isinstance(error, OfflineModeIsEnabled):
-                    raise
-                self.pause(attempt)
-        raise AssertionError
+        return self._patience.repeat(call)
 
     def open_pull_requests(self, repo: str, title: str) -> tuple[str, ...]:
         """Addresses of the repository's open pull requests with exactly this title."""
-        with reading(repo):
+        with reading(repo, access=self.access):
             found = self.patiently(
                 lambda: list(
                     self.api.get_repo_discussions(repo, discussion_type="pull_request", discussion_status="open")
@@ -218,7 +212,7 @@ class HubClient:
 
     def tags(self, repo: str) -> dict[str, str]:
         """All tags with the commits they point to."""
-        with reading(repo):
+        with reading(repo, access=self.access):
             refs = self.patiently(lambda: self.api.list_repo_refs(repo))
         return {tag.name: tag.target_commit for tag in refs.tags}
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from ramekin.errors import InternalError, Problem, RamekinError, ResourceError, UsageError
 from ramekin.progress import Bar, Unit
-from ramekin.text import CUT, harmless, printable
+from ramekin.text import CUT, harmless, masked, printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
@@ -184,7 +184,7 @@ class Terminal:
                 lengths = range(len(secret) - 1, _LEAST_CUT, -1) if cut in text else ()
                 for length in lengths:
                     text = text.replace(secret[:length] + cut, "***" + cut).replace(cut + secret[-length:], cut + "***")
-        return text
+        return masked(text)
 
 
 class _Still:

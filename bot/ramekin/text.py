@@ -9,6 +9,11 @@ CUT: Final = "…"
 # A runner of workflows takes `::name` at the start of a line for a command, and the older `##[name]` anywhere in it.
 _COMMAND: Final = re.compile(r"^([^\S\n]*)::", re.MULTILINE)
 _OLD_COMMAND: Final = "##["
+# Tokens of the Hub and of GitHub, and ID tokens: two or three parts of base64 with dots between.
+_TOKENS: Final = re.compile(
+    r"(hf_[A-Za-z0-9]{30,}|hf_(?:jwt|oauth)_[\w.-]{6,}|gh[oprsu]_[\w.-]{30,}|eyJ[\w-]{6,}\.[\w.-]{2,})",
+    re.ASCII,
+)
 
 
 def printable(text: object, limit: int = 80) -> str:
@@ -43,6 +48,14 @@ def harmless(text: str) -> str:
     """
     shown = text if text.isprintable() else "\n".join(map(_escaped, text.split("\n")))
     return _COMMAND.sub(r"\1: :", shown.replace(_OLD_COMMAND, "## ["))
+
+
+def masked(text: str) -> str:
+    """Return text with `***` for everything in it that looks like a token, known to us or not.
+
+    To be applied to what a server said before it is shortened: half a token would not be known any more.
+    """
+    return _TOKENS.sub("***", text)
 
 
 def _escaped(text: str) -> str:

@@ -35,8 +35,9 @@ class Workbench:
     def client(self) -> "HubClient":
         """The Hub, for reading."""
         from ramekin.client import HubClient
+        from ramekin.trust.bearers import for_reading
 
-        client = HubClient(self.environment)
+        client = HubClient(self.environment, for_reading(self.environment, self.terminal.hide))
         self.terminal.hide(client.secrets())
         return client
 
@@ -44,10 +45,20 @@ class Workbench:
     def writer(self) -> "HubWriter":
         """The Hub, for writing: made only by what publishes."""
         from ramekin.publish.writer import HubWriter
+        from ramekin.trust.bearers import for_writing
 
-        writer = HubWriter(self.environment)
+        writer = HubWriter(self.environment, for_writing(self.environment, self.terminal.hide))
         self.terminal.hide(writer.secrets())
         return writer
+
+    def publishing_to(self, repo: str) -> "HubWriter":
+        """The Hub, for writing to one repository; with trusted publishing it is found out now whether there is a token.
+
+        Raises:
+            PublishError: There is none.
+        """
+        self.writer.aim(repo)
+        return self.writer
 
     @cached_property
     def digests(self) -> DigestMemory:

@@ -265,6 +265,9 @@ def collection(facts: dict[str, Any]) -> dict[str, Any]:
     API.add_collection_item(made.slug, REPO, "model", note="The first")
     API.add_collection_item(made.slug, REPO, "model", exists_ok=True)
     found = API.get_collection(made.slug)
+    listed = [(one.slug, len(one.items)) for one in API.list_collections(owner="demo")]
+    assert listed == [(made.slug, 1)], listed
+    assert list(API.list_collections(owner="somebody")) == []
     return {"same": same.slug == made.slug, "items": [[one.item_id, one.note] for one in found.items]}
 
 

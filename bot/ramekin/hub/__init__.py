@@ -15,17 +15,20 @@ from ramekin.hub.faults import Fault
 from ramekin.hub.serving import Hub, serve
 from ramekin.hub.store import Store, open_store
 from ramekin.hub.traffic import RateLimit, Request
+from ramekin.hub.trust import Job, Trust
 
 __all__ = [
     "DEMO",
     "Fault",
     "Hub",
+    "Job",
     "Options",
     "RateLimit",
     "Request",
     "Scope",
     "Sparse",
     "Store",
+    "Trust",
     "User",
     "open_store",
     "serve",

@@ -24,7 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     users = [User.from_json(one) for one in json.loads(chosen.users.read_bytes())] if chosen.users else [DEMO]
     options = Options(xet=chosen.xet)
     with open_store(chosen.root) as store, listening(chosen.port) as (listener, url):
-        server = make_server(assemble(store, users, options))
+        server = make_server(assemble(store, users, options, url))
         line = json.dumps({"url": url, "token": users[0].token, "control_key": options.control_key})
         if chosen.ready_file:
             write_atomically(chosen.ready_file, line.encode())

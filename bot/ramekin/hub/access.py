@@ -1,6 +1,7 @@
 """Who may do what: users, tokens with roles or scopes, private and gated repositories."""
 
 import threading
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
@@ -49,6 +50,9 @@ class User:
         role: Of the token. A read token reads what its user may; a fine-grained one does what its scopes say.
         organizations: Namespaces that the user belongs to beside the own; `*` for all.
         scopes: For fine-grained tokens.
+        resource: What the token was exchanged for by trusted publishing: a repository, which then is all that it is
+            good for, or the user, whose gated repositories it reads and nothing that is private.
+        expires: When it stops being good, in seconds since 1970.
     """
 
     name: str
@@ -56,6 +60,8 @@ class User:
     role: Role = "write"
     organizations: tuple[str, ...] = ()
     scopes: tuple[Scope, ...] = ()
+    resource: str | None = None
+    expires: float | None = None
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> "User":
@@ -69,12 +75,23 @@ class User:
         return namespace == self.name or bool({namespace, EVERYWHERE} & set(self.organizations))
 
     def may(self, right: Right, repo_id: str) -> bool:
-        """Whether user and token together have a right on a repository."""
-        if not self.belongs_to(repo_id.partition("/")[0]):
+        """Whether user and token together have a right on a repository of a namespace."""
+        if self.resource is not None or not self.belongs_to(repo_id.partition("/")[0]):
             return False
         if self.role == "fine-grained":
             return any(scope.allows(right, repo_id) for scope in self.scopes)
         return self.role == "write" or right == "read"
+
+    def can(self, right: Right, repo: Repo) -> bool:
+        """Whether user and token together have a right on a repository that is there."""
+        if self.resource is None:
+            return self.may(right, repo.id)
+        return self.resource == repo.web.removeprefix("/") and (right == "read" or self.role == "write")
+
+    def is_let_in(self, repo: Repo) -> bool:
+        """Whether a gated repository shows its files."""
+        own = self.resource == self.name and not repo.private and self.belongs_to(repo.namespace)
+        return own or self.name in repo.granted or self.can("read", repo)
 
 
 #: The user of a Hub that was not told of any: may do everything everywhere.
@@ -104,7 +121,12 @@ class Access:
 
     def holder(self, token: str) -> User | None:
         """Whose token this is, if anybody's."""
-        return self._users.get(token)
+        user = self._users.get(token)
+        return None if user and user.expires is not None and user.expires <= time.time() else user
+
+    def named(self, name: str) -> User | None:
+        """The user of this name."""
+        return next((user for user in self._users.values() if user.name == name and user.resource is None), None)
 
     def viewer(self, authorization: str | None) -> User | None:
         """Who sent a request; None for anonymous.
@@ -122,7 +144,7 @@ class Access:
 
 def sees(viewer: User | None, repo: Repo) -> bool:
     """Whether the repository exists as far as this viewer can tell."""
-    return not repo.private or (viewer is not None and viewer.may("read", repo.id))
+    return not repo.private or (viewer is not None and viewer.can("read", repo))
 
 
 def check_visible(viewer: User | None, repo: Repo) -> None:
@@ -135,11 +157,11 @@ def check_visible(viewer: User | None, repo: Repo) -> None:
 
 def check_files(viewer: User | None, repo: Repo) -> None:
     """Refuse who was not let through the gate. Metadata of gated repositories is for everybody, files are not."""
-    if repo.gated is False or (viewer is not None and viewer.may("read", repo.id)):
+    if repo.gated is False:
         return
     if viewer is None:
         raise Refusal(401, f"Access to model {repo.id} is restricted. You must be authenticated to access it.", GATED)
-    if viewer.name not in repo.granted:
+    if not viewer.is_let_in(repo):
         wait = "is restricted and you are not in the authorized list. Visit the page of the repo to ask for access."
         raise Refusal(403, f"Access to model {repo.id} {wait}", GATED)
 
@@ -148,7 +170,7 @@ def check_write(viewer: User | None, repo: Repo) -> None:
     """Refuse who may not change the repository."""
     if viewer is None:
         raise Refusal(401, "Invalid username or password.")
-    if not viewer.may("write", repo.id):
+    if not viewer.can("write", repo):
         raise Refusal(403, f"Forbidden: you don't have the rights to write to {repo.id}.")
 
 
@@ -156,13 +178,20 @@ def check_create(viewer: User | None, repo_id: str) -> None:
     """Refuse who may not create a repository of this id."""
     if viewer is None:
         raise Refusal(401, "Invalid username or password.")
+    if viewer.resource is not None:
+        raise Refusal(401, f"The token is for {viewer.resource} alone")
     namespace = repo_id.partition("/")[0]
     if not viewer.may("create", repo_id):
         raise Refusal(403, f'You don\'t have the rights to create a repo under the namespace "{namespace}"')
 
 
-def check_known(viewer: User | None) -> User:
-    """Refuse the anonymous; what any user may do, such as opening a discussion."""
+def check_known(viewer: User | None, repo: Repo | None = None) -> User:
+    """Refuse the anonymous; what any user may do, such as opening a discussion.
+
+    A token that was exchanged for a repository is no user's: it does so there and nowhere else.
+    """
     if viewer is None:
         raise Refusal(401, "Invalid username or password.")
+    if viewer.resource is not None and not (repo and viewer.can("write", repo)):
+        raise Refusal(403, f"The token is for {viewer.resource} alone")
     return viewer

@@ -14,7 +14,20 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from ramekin.hub import commits, community, discussions, files, history, pages, repos, service, shelf, uploads, xet
+from ramekin.hub import (
+    commits,
+    community,
+    discussions,
+    exchange,
+    files,
+    history,
+    pages,
+    repos,
+    service,
+    shelf,
+    uploads,
+    xet,
+)
 from ramekin.hub.access import User
 from ramekin.hub.calls import Call, Handler, Parts, Upload, refusal
 from ramekin.hub.front import Application, Front
@@ -30,7 +43,8 @@ class Rule:
 
     `{api}` and `{web}` at the start of a path stand for a repository, in each of its three types:
     `/api/models/{ns}/{name}` and `/{ns}/{name}`, `/api/datasets/…` and `/datasets/…`, and so on.
-    A streamed route takes a body of any size; a page is for people, and so are its refusals.
+    A streamed route takes a body of any size; a page is for people, and so are its refusals; of a stranger no token is
+    known here.
     """
 
     methods: str
@@ -38,16 +52,20 @@ class Rule:
     handler: Handler
     streamed: bool = False
     page: bool = False
+    stranger: bool = False
 
 
 RULES: Final = (
     Rule("GET", "/api/whoami-v2", repos.whoami),
     Rule("GET", "/api/agent-harnesses", service.agent_harnesses),
     Rule("GET", "/api/telemetry/{topic:path}", service.telemetry),
+    Rule("POST", "/oauth/token", exchange.exchange, stranger=True),
+    Rule("GET", "/_github/id-token", exchange.id_token, stranger=True),
     Rule("POST", "/api/validate-yaml", service.validate_yaml),
     Rule("POST", "/api/repos/create", repos.create_repo),
     Rule("DELETE", "/api/repos/delete", repos.delete_repo),
     Rule("POST", "/api/repos/move", repos.move_repo),
+    Rule("GET", "/api/collections", shelf.list_all),
     Rule("POST", "/api/collections", shelf.create),
     Rule("GET", "/api/collections/{ns}/{slug}", shelf.read),
     Rule("DELETE", "/api/collections/{ns}/{slug}", shelf.delete),
@@ -161,7 +179,7 @@ async def _handled(hub: Parts, rule: Rule, kind: RepoType, request: Request) -> 
         params={name: unquote(value) for name, value in request.path_params.items()},
         query=request.query_params,
         headers=request.headers,
-        viewer=_viewer(hub, request),
+        viewer=None if rule.stranger else _viewer(hub, request),
     )
     if not rule.streamed:
         return await run_in_threadpool(rule.handler, replace(call, body=await request.body()))

@@ -19,6 +19,7 @@ from ramekin.hub.refusal import Moved, Refusal, repo_not_found
 from ramekin.hub.repository import Repository
 from ramekin.hub.store import Store
 from ramekin.hub.traffic import Log, Meter, RateLimit
+from ramekin.hub.trust import Trust
 
 MiB: Final = 1 << 20
 
@@ -54,6 +55,7 @@ class Parts:
     faults: FaultPlan
     log: Log
     meter: Meter
+    trust: Trust
 
 
 @dataclass(frozen=True)

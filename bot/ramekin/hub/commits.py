@@ -37,7 +37,7 @@ class _Proposal:
 def create_commit(call: Call) -> Response:
     """`POST …/commit/{rev}`, to a branch or, with `create_pr`, as a new pull request."""
     repository = uploads.target(call)
-    author = access.check_known(call.viewer)
+    author = access.check_known(call.viewer, repository.info)
     proposal = _read(call, repository)
     note = Note(proposal.title, proposal.message, author.name)
     if call.flag("create_pr"):
@@ -56,7 +56,7 @@ def create_commit(call: Call) -> Response:
 
 def _check_pull(call: Call, repository: Repository, ref: str) -> None:
     thread = threads.read_thread(repository, ref.rpartition("/")[2])
-    user = access.check_known(call.viewer)
+    user = access.check_known(call.viewer, repository.info)
     if thread.author != user.name:
         access.check_write(user, repository.info)
     if thread.status in ("closed", "merged"):

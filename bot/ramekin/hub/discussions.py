@@ -41,7 +41,7 @@ def list_threads(call: Call) -> Response:
 def create_thread(call: Call) -> Response:
     """`POST …/discussions`. A pull request made this way is a draft, without commits of its own yet."""
     repository = call.repository()
-    user = access.check_known(call.viewer)
+    user = access.check_known(call.viewer, repository.info)
     fields = call.json()
     note = Note(_title(call, fields), call.text(fields, "description", ""), user.name)
     if fields.get("pullRequest"):
@@ -68,7 +68,7 @@ def read_thread(call: Call) -> Response:
 def add_comment(call: Call) -> Response:
     """`POST …/comment`."""
     repository, thread = _found(call)
-    user = access.check_known(call.viewer)
+    user = access.check_known(call.viewer, repository.info)
     said = threads.comment(call.text(call.json(), "comment"), user.name)
     with repository.lock:
         threads.save(repository, threads.happened(threads.read_thread(repository, call.params["num"]), said))
@@ -127,7 +127,7 @@ def change_status(call: Call) -> Response:
 def merge(call: Call) -> Response:
     """`POST …/merge`."""
     repository = call.writable()
-    user = access.check_known(call.viewer)
+    user = access.check_known(call.viewer, repository.info)
     with repository.lock:
         thread = threads.read_thread(repository, call.params["num"])
         if not thread.pull:
@@ -153,7 +153,7 @@ def _found(call: Call) -> tuple[Repository, Thread]:
 
 def _own(call: Call, repository: Repository) -> tuple[Thread, User]:
     """The thread, if the viewer opened it or may write to the repository."""
-    user = access.check_known(call.viewer)
+    user = access.check_known(call.viewer, repository.info)
     thread = threads.read_thread(repository, call.params["num"])
     if thread.author != user.name:
         access.check_write(user, repository.info)
@@ -163,7 +163,7 @@ def _own(call: Call, repository: Repository) -> tuple[Thread, User]:
 def _revise(call: Call, change: Callable[[dict[str, Any], User], dict[str, Any]]) -> Response:
     """Change a comment that is the viewer's own, or any in a repository that the viewer may write to."""
     repository, _ = _found(call)
-    user = access.check_known(call.viewer)
+    user = access.check_known(call.viewer, repository.info)
     with repository.lock:
         thread = threads.read_thread(repository, call.params["num"])
         said = next((one for one in thread.events if one["id"] == call.params["event"]), None)

@@ -24,6 +24,7 @@ class Fault:
         status: For `status`.
         headers: For `status`, such as `Retry-After`.
         message: For `status`.
+        body: For `status`: the whole body, instead of one with the message.
         at: Offset into the body, for `truncate` and `flip`.
         seconds: For `delay`.
     """
@@ -36,6 +37,7 @@ class Fault:
     status: int = 503
     headers: Mapping[str, str] = field(default_factory=dict)
     message: str = "A fault that was asked for"
+    body: str | None = None
     at: int = 0
     seconds: float = 0.0
 

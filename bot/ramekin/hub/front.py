@@ -115,6 +115,8 @@ class Front:
     def _early(self, exchange: _Exchange, client: tuple[str, int] | None) -> Response | None:
         """An answer without handling: a planned one, or too many requests."""
         fault = exchange.fault("status")
+        if fault and fault.body is not None:
+            return Response(fault.body, fault.status, {"Content-Type": "application/json", **fault.headers})
         if fault:
             return refusal(Refusal(fault.status, fault.message, headers=fault.headers))
         if exchange.path in CONTROL:

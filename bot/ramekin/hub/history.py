@@ -79,7 +79,7 @@ def delete_tag(call: Call) -> Response:
 def squash(call: Call) -> Response:
     """`POST …/super-squash/{rev}`: the branch becomes one commit without parents."""
     repository = call.writable()
-    user = access.check_known(call.viewer)
+    user = access.check_known(call.viewer, repository.info)
     ref = f"{_BRANCH}{call.params['rev']}"
     if ref not in repository.refs():
         raise revision_not_found(call.params["rev"])

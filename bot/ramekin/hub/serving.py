@@ -20,12 +20,14 @@ from ramekin.hub.faults import FaultPlan
 from ramekin.hub.front import Protocol
 from ramekin.hub.store import LFS_THRESHOLD, Store, open_store
 from ramekin.hub.traffic import Log, Meter
+from ramekin.hub.trust import Trust
 
 HOST: Final = "127.0.0.1"
 _UNWANTED: Final = """
     HF_OIDC_RESOURCE HF_OIDC_ID_TOKEN HF_HUB_OFFLINE TRANSFORMERS_OFFLINE HTTP_PROXY HTTPS_PROXY ALL_PROXY http_proxy
     https_proxy all_proxy GITHUB_ACTIONS HF_HUB_USER_AGENT_ORIGIN HUGGING_FACE_HUB_TOKEN HF_HUB_CACHE HF_TOKEN_PATH
-    HF_HUB_DISABLE_XET HF_XET_CACHE HF_HUB_DISABLE_IMPLICIT_TOKEN
+    HF_HUB_DISABLE_XET HF_XET_CACHE HF_HUB_DISABLE_IMPLICIT_TOKEN RAMEKIN_OIDC_READER ACTIONS_ID_TOKEN_REQUEST_URL
+    ACTIONS_ID_TOKEN_REQUEST_TOKEN
 """
 
 
@@ -60,6 +62,11 @@ class Hub:
     def log(self) -> Log:
         """What was asked of it."""
         return self.parts.log
+
+    @property
+    def trust(self) -> Trust:
+        """Which jobs it trusts."""
+        return self.parts.trust
 
     @property
     def token(self) -> str:
@@ -98,10 +105,11 @@ class Hub:
         }
 
 
-def assemble(store: Store, users: Iterable[User], options: Options) -> Parts:
-    """The parts of a Hub."""
+def assemble(store: Store, users: Iterable[User], options: Options, url: str) -> Parts:
+    """The parts of a Hub at an address."""
     storage.sweep(store)
-    return Parts(store, Access(users), options, FaultPlan(), Log(), Meter(options.rate_limit))
+    access = Access(users)
+    return Parts(store, access, options, FaultPlan(), Log(), Meter(options.rate_limit), Trust(access, url))
 
 
 @contextlib.contextmanager
@@ -125,7 +133,7 @@ def serve(
         options: Everything else; its `xet` counts instead of the argument.
     """
     with open_store(root, lfs_threshold=lfs_threshold) as store, listening(port) as (listener, url):
-        parts = assemble(store, users, options or Options(xet=xet))
+        parts = assemble(store, users, options or Options(xet=xet), url)
         server = make_server(parts)
         thread = threading.Thread(target=server.run, args=([listener],), name="embedded-hub", daemon=True)
         thread.start()

@@ -4,15 +4,33 @@ import json
 import re
 import secrets
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from starlette.responses import Response
 
 from ramekin.hub import access
 from ramekin.hub.blobs import write_atomically
-from ramekin.hub.calls import Call, answer
-from ramekin.hub.records import canonical, timestamp
+from ramekin.hub.calls import Call, answer, paged
+from ramekin.hub.records import REPO_TYPES, canonical, timestamp
 from ramekin.hub.refusal import Refusal
+from ramekin.hub.store import known_type
+
+#: Items of each collection that a listing shows.
+_SHOWN: Final = 4
+
+
+def list_all(call: Call) -> Response:
+    """`GET /api/collections`, those that may be seen, by owner; of each the first items."""
+    owners = set(call.query.getlist("owner"))
+    found = [json.loads(path.read_bytes()) for path in sorted(_folder(call).glob("*/*.json"))]
+    rows = [
+        # Its place in the listing is what the client counts itself.
+        {key: value for key, value in one.items() if key != "position"} | {"items": one["items"][:_SHOWN]}
+        for one in found
+        if _sees(call, one) and (not owners or one["owner"]["name"] in owners)
+    ]
+    page, headers = paged(call, rows, call.hub.options.page_size)
+    return answer(page, headers=headers)
 
 
 def create(call: Call) -> Response:
@@ -54,6 +72,8 @@ def add_item(call: Call) -> Response:
     if not isinstance(item, dict):
         raise Refusal(400, '"item" must have an id and a type')
     item_id, kind = call.text(item, "id"), call.text(item, "type")
+    if kind in REPO_TYPES:
+        call.open(item_id, known_type(kind))
     if any((one["id"], one["type"]) == (item_id, kind) for one in collection["items"]):
         raise Refusal(409, "The item is in the collection already")
     row = {"_id": secrets.token_hex(12), "id": item_id, "type": kind, "position": len(collection["items"])}
@@ -88,10 +108,14 @@ def delete(call: Call) -> Response:
 def _load(call: Call) -> dict[str, Any]:
     path = _path(call, f"{call.params['ns']}/{call.params['slug']}")
     collection: dict[str, Any] = json.loads(path.read_bytes()) if path.is_file() else {}
-    owner = f"{call.params['ns']}/collection"
-    if not collection or (collection["private"] and not (call.viewer and call.viewer.may("read", owner))):
+    if not collection or not _sees(call, collection):
         raise Refusal(404, "Collection not found")
     return collection
+
+
+def _sees(call: Call, collection: dict[str, Any]) -> bool:
+    owner = f"{collection['owner']['name']}/collection"
+    return not collection["private"] or (call.viewer is not None and call.viewer.may("read", owner))
 
 
 def _writable(call: Call) -> dict[str, Any]:

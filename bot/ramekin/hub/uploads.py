@@ -27,12 +27,10 @@ _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 
 def target(call: Call) -> Repository:
     """The repository that is uploaded to. Whoever is known may propose a change; only writers make one."""
-    if call.flag("create_pr"):
-        access.check_known(call.viewer)
-        return call.repository()
-    if call.params.get("rev", "").startswith("refs/pr/"):
-        access.check_known(call.viewer)
-        return call.repository()  # the commit itself looks whose pull request it is
+    if call.flag("create_pr") or call.params.get("rev", "").startswith("refs/pr/"):
+        repository = call.repository() if call.viewer else None
+        access.check_known(call.viewer, repository.info if repository else None)
+        return call.repository()  # whose pull request it is, the commit itself looks
     return call.writable()
 
 
@@ -87,7 +85,7 @@ def _ignored(path: str, rules: str) -> bool:
 def batch(call: Call) -> Response:
     """`POST ….git/info/lfs/objects/batch`: where each large file is to be sent, unless it is there."""
     repository = call.repository()
-    access.check_known(call.viewer)
+    access.check_known(call.viewer, repository.info)
     fields = call.json()
     objects = fields.get("objects", [])
     many = call.hub.options.multipart_above
@@ -197,7 +195,7 @@ def complete(call: Call) -> Response:
 def verify(call: Call) -> Response:
     """`POST ….git/info/lfs/verify`: is it there, and of that size."""
     repository = call.repository()
-    access.check_known(call.viewer)
+    access.check_known(call.viewer, repository.info)
     fields = call.json()
     oid = call.text(fields, "oid")
     if not repository.holds(oid) or call.store.blobs.path(oid).stat().st_size != fields.get("size"):
