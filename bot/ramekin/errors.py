@@ -61,6 +61,10 @@ class ManifestError(UsageError):
     """A manifest with problems, all of them at once, each with its line."""
 
 
+class TemplateError(ManifestError):
+    """A card template with a mistake. What was merged is as good as it was, and is not made again."""
+
+
 class LockError(RamekinError):
     """The lock is absent, unreadable, or does not fit the manifest."""
 
@@ -89,10 +93,21 @@ class DamagedError(RamekinError):
     reason = "damaged"
 
 
+class EvaluationError(DamagedError):
+    """Scores could not be measured. What is merged stays: the next run goes on from it."""
+
+
 class PublishError(RamekinError):
     """Publishing failed, was refused, or lost a race for the branch."""
 
     exit_code = 7
+    reason = "publish"
+
+
+class GateError(RamekinError):
+    """The merge's scores are not what its manifest demands: it is not published."""
+
+    exit_code = 9
     reason = "publish"
 
 

@@ -61,12 +61,35 @@ def test_what_is_merged_changes_the_key(changes: dict[str, object]) -> None:
     [
         {"card": {"title": "Another title", "license": "mit"}},
         {"method": {"name": "ram+", "alpha": 2.0}},
+        {"output": {"repo": "org/out", "collection": "Merged agents", "supersedes": "org/older"}},
     ],
 )
 def test_card_texts_and_spelled_out_defaults_do_not(changes: dict[str, object]) -> None:
     made = lock(manifest())
     assert merge_key(manifest(**changes), made.base, made.experts) == made.key
     assert fits(made, manifest(**changes))
+
+
+def test_what_is_measured_and_demanded_is_part_of_the_key_where_it_is_written() -> None:
+    made = lock(manifest())
+    assert not {"evaluate", "gate"} & manifest().canonical().keys(), "keys of manifests without it stay what they were"
+    evaluate = {"tasks": ["gsm8k"]}
+    changes = [
+        {},
+        {"evaluate": evaluate},
+        {"evaluate": {"tasks": ["mmlu"]}},
+        {"evaluate": evaluate | {"seed": 1}},
+        {"evaluate": {"command": ["sh"]}},
+        {"evaluate": evaluate, "gate": {"of_base": 1}},
+        {"evaluate": evaluate, "gate": {"of_base": 0.9}},
+    ]
+    keys = [merge_key(manifest(**change), made.base, made.experts) for change in changes]
+    assert keys[0] == made.key
+    assert len({*keys}) == len(changes)
+    patient = manifest(evaluate=evaluate | {"timeout": 5, "batch_size": 8})
+    assert merge_key(patient, made.base, made.experts) == keys[1], "how long one waits is none, nor a default"
+    listed = manifest(evaluate={"tasks": [{"name": "gsm8k", "results": {"dataset": "org/maths", "task": "easy"}}]})
+    assert merge_key(listed, made.base, made.experts) == keys[1], "nor is a leaderboard"
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_manifest_reading import COMPLETE
 from test_manifest_wrong import assert_showable
-from wrong_manifests import WRONG, arm, tau, whole
+from wrong_manifests import WRONG, arm, measured, tau, whole
 
 from ramekin.errors import ManifestError
 from ramekin.manifest.document import read_document
@@ -45,6 +45,7 @@ _TOKENS = st.sampled_from(
             "list",
         ),
         *("benchmarks", "role", "calibration", "dev", "scores", "regex", "json", "template_kwargs", "tool-call"),
+        *("evaluate", "tasks", "command", "gate", "least", "of_expert", "models", "results", "dataset"),
         *(
             "hf://datasets/org/name@main/x.jsonl",
             "hf://",
@@ -75,6 +76,11 @@ _CHOSEN = arm(
         assistant_prefix="'A: '",
         assistant_suffix="'B'",
     ),
+)
+_MEASURED = measured(
+    "\n  tasks:\n    - gsm8k\n    - {name: mmlu, fewshot: 5, expert: tool, results: {dataset: a/b, task: c}}\n"
+    "  models: [base, experts]\n  reads: x",
+    "{of_expert: 0.95, least: {gsm8k: 0.5}}",
 )
 _EDITS = st.tuples(
     st.integers(0, max(map(len, (COMPLETE, _CHOSEN)))), st.integers(0, 12), _TOKENS | st.text(max_size=3)
@@ -122,7 +128,7 @@ def test_random_tokens(outcome, tokens: list[str]) -> None:
 
 
 @_SETTINGS
-@given(text=st.sampled_from([COMPLETE, _WEIGHTED, _CHOSEN]), edits=st.lists(_EDITS, max_size=4))
+@given(text=st.sampled_from([COMPLETE, _WEIGHTED, _CHOSEN, _MEASURED]), edits=st.lists(_EDITS, max_size=4))
 def test_mutated_manifests(outcome, text: str, edits: list[tuple[int, int, str]]) -> None:
     for start, length, new in edits:
         text = text[:start] + new + text[start + length :]
@@ -133,7 +139,7 @@ _SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max
 _INNER = ["repo", "path", "name", "epsilon", "alpha", "private", "shard_size", "dtype", "language"]
 _WEIGHING = ["weight", "lambda", "density", "drop_rate", "seed", "filter_wise", "expert", "scale"]
 _KEYS = st.sampled_from(_INNER) | st.text(max_size=5)
-_TOP = st.sampled_from(["version", "base", "experts", "method", "output", "card", "benchmarks"])
+_TOP = st.sampled_from(["version", "base", "experts", "method", "output", "card", "benchmarks", "evaluate", "gate"])
 _VALUES = st.recursive(
     _SCALARS, lambda below: st.lists(below, max_size=3) | st.dictionaries(_KEYS, below, max_size=3), max_leaves=6
 )
@@ -198,6 +204,32 @@ def test_any_choice_among_candidates(
         assert [*manifest.data] == [f"data:{called}:{use}" for use in manifest.benchmarks[called].data]
         assert all(each.role.parser("Action: x") is not None for each in manifest.benchmarks.values())
         if not any(text != text.strip() for text in _texts([*parameters.values(), *benchmark.values()])):
+            assert [*_SCHEMA.iter_errors(read_document(made.text).data)] == []
+
+
+_OF_EVALUATE = ["tasks", "command", "models", "include", "reads", "seed", "batch_size", "timeout", "max_new_tokens"]
+_OF_A_TASK = ["name", "metric", "fewshot", "limit", "expert", "benchmark", "results"]
+_TASKS = st.lists(_WORDS | st.dictionaries(st.sampled_from(_OF_A_TASK), _WORDS | _VALUES, max_size=4), max_size=3)
+_DEMANDS = st.dictionaries(st.sampled_from(["of_expert", "of_base", "least"]), _SCALARS | _ANYTHING, max_size=3)
+
+
+@_SETTINGS
+@given(
+    evaluate=st.dictionaries(st.sampled_from(_OF_EVALUATE), _TASKS | _ANYTHING, max_size=3),
+    tasks=_TASKS,
+    gate=st.none() | _DEMANDS,
+)
+def test_anything_that_is_measured(
+    outcome, evaluate: dict[str, object], tasks: list[object], gate: dict[str, object] | None
+) -> None:
+    text = whole() + f"evaluate: {_yaml({'tasks': tasks} | evaluate)}\n"
+    made = outcome((text + (f"gate: {_yaml(gate)}\n" if gate is not None else "")).encode("utf-8", "surrogatepass"))
+    if isinstance(made, LoadedManifest):
+        asked = made.manifest.evaluate
+        assert asked is not None
+        assert asked.tasks or asked.command
+        assert all(task.expert in {None, "coder", "tool"} for task in asked.tasks)
+        if not any(text != text.strip() for text in _texts([evaluate, tasks, gate])):
             assert [*_SCHEMA.iter_errors(read_document(made.text).data)] == []
 
 

@@ -9,11 +9,12 @@ from typing import Any
 import jsonschema
 import pytest
 from test_manifest_reading import COMPLETE
-from wrong_manifests import BENCHMARKS, CHOICES, KEYS, PARTS, VALUES, Wrong, arm, least, tau, whole
+from wrong_manifests import BENCHMARKS, CHOICES, KEYS, MEASURED, PARTS, VALUES, Wrong, arm, least, measured, tau, whole
 
 from ramekin.arm.roles.parsers import PARSERS
 from ramekin.manifest.benchmarks import Benchmark, Role
 from ramekin.manifest.document import read_document
+from ramekin.manifest.evaluation import Evaluation, Gate, Task, TaskResults
 from ramekin.manifest.model import CardTexts, Manifest, Output, Source
 from ramekin.manifest.nodes import DocumentError
 from ramekin.manifest.places import keys_of
@@ -26,6 +27,7 @@ DOCS = ROOT / "docs"
 # What only the reader knows: what is written rather than what it means, and what one value says about another.
 _BEYOND_SCHEMA = {
     *("version-float", "same-expert", "same-path", "base-expert", "output-source", "part-of-byte", "huge-size"),
+    "supersedes-itself",
     *("title-lines", "title-escape", "title-surrogate", "summary-reversed", "path-control"),
     *("infinite-weight", "missing-weight", "weight-of-none", "weight-of-the-base", "weight-of-a-strange-name"),
     *("weight-of-no-character", "unique-of-none", "stock-of-one"),
@@ -35,6 +37,10 @@ _BEYOND_SCHEMA = {
     *("score-of-none", "score-of-both", "scores-of-hundreds", "scores-without-scores", "scores-without-any"),
     *("repair-of-none", "repair-of-none-in-lines", "pool-twice", "pool-twice-with-a-default"),
     *("pool-weight-of-none", "pool-missing-weight", "pool-unique-of-none"),
+    *("task-twice", "task-lines", "task-metric-lines", "task-expert", "task-benchmark", "task-benchmark-without"),
+    *("task-benchmark-twice", "task-of-two", "command-blank", "command-null-byte", "command-of-the-harness"),
+    *("command-task-of-the-harness", "include-lines", "gate-nan", "gate-of-no-task", "gate-of-no-expert"),
+    *("gate-of-no-base",),
 }
 
 
@@ -64,6 +70,8 @@ def test_the_committed_copy_is_current() -> None:
         whole(card="card: {}\n"),
         whole(output="output: {repo: me/x, shard_size: 0.5GiB, dtype: null, private: false}\n"),
         whole(output="output: {repo: me/x, shard_size: 1000000}\n"),
+        whole(output="output: {repo: me/x, collection: Merged agents, supersedes: me/older}\n"),
+        whole(output=f"output: {{repo: me/x, collection: org/merged-{'0' * 24}, supersedes: null}}\n"),
         *(whole(method=least(method)) for method in METHODS),
         whole(method="method: {name: ties, density: 1, weight: {coder: 0, tool: 2.5}, lambda: 0.7}\n"),
         whole(method="method: {name: task-arithmetic, weight: -0.5}\n"),
@@ -99,6 +107,17 @@ def test_the_committed_copy_is_current() -> None:
         arm(benchmarks=tau(assistant_prefix='" "', assistant_suffix='"\\n"')),
         arm(benchmarks=tau(assistant_prefix="null", assistant_suffix="null")),
         arm(benchmarks=tau(assistant_prefix="null")),
+        measured(),
+        measured("{tasks: [{name: a, metric: 'b,c', fewshot: 0, limit: 1, expert: coder, benchmark: null}], seed: 3}"),
+        measured("{tasks: [{name: a, results: {dataset: openai/gsm8k, task: gsm8k}}], include: ./x, reads: y}"),
+        measured("{tasks: [{name: a, benchmark: tau, expert: tool}], models: []}", more=BENCHMARKS),
+        measured("{tasks: [{name: a, results: null}], models: backbone, max_new_tokens: null, include: null}"),
+        measured("{command: [python, score.py, ' x ', '']}", "{least: {anything: -1, '': 0}}"),
+        measured("{command: [a], tasks: [b, {name: c, expert: tool}], reads: [d, e], timeout: 1}", "{of_expert: 0.5}"),
+        measured(
+            "{command: null, tasks: [a], apply_chat_template: true, batch_size: 1}", "{of_base: 1, least: {a: 1}}"
+        ),
+        measured(gate="{of_expert: null, of_base: 0.01}"),
         arm(benchmarks=tau(turns="last", demonstrations="1", tokens="within", max_tokens="100", weight="task")),
     ],
 )
@@ -108,7 +127,7 @@ def test_valid(validator: jsonschema.Draft202012Validator, text: str) -> None:
     assert [*validator.iter_errors(data)] == []
 
 
-@pytest.mark.parametrize("wrong", [*KEYS, *VALUES, *CHOICES], ids=lambda wrong: wrong.name)
+@pytest.mark.parametrize("wrong", [*KEYS, *VALUES, *CHOICES, *MEASURED], ids=lambda wrong: wrong.name)
 def test_invalid(validator: jsonschema.Draft202012Validator, wrong: Wrong) -> None:
     try:
         document = read_document(wrong.content.decode())
@@ -132,13 +151,17 @@ def _properties(node: Any) -> list[tuple[str, dict[str, Any]]]:
     return [*node.get("properties", {}).items(), *(each for value in below for each in _properties(value))]
 
 
-_PARTS = (Manifest, Source, Output, CardTexts, Benchmark, Role)
+_PARTS = (Manifest, Source, Output, CardTexts, Benchmark, Role, Evaluation, Task, TaskResults, Gate)
 _HEADINGS = {
     Source: "### Sources",
     Output: "### Output",
     CardTexts: "### Card",
     Benchmark: "### Benchmarks",
     Role: "### Roles",
+    Evaluation: "### Evaluation",
+    Task: "### Tasks",
+    TaskResults: "### Results",
+    Gate: "### Gate",
 }
 
 

@@ -746,6 +746,21 @@ VALUES = [
         "`output.tag: a..b` is not a branch, tag",
         "v1.0",
     ),
+    *(
+        _wrong(
+            f"collection-{number}",
+            whole(output=f"output:\n  repo: me/x\n  collection: {written}  #!\n"),
+            "`output.collection",
+            "slug such as",
+        )
+        for number, written in enumerate(("me/agents", "me/agents-0123456789abcdef0123456", '"a\\tb"', "x" * 61))
+    ),
+    _wrong(
+        "bad-supersedes",
+        whole(output="output:\n  repo: me/x\n  supersedes: old  #!\n"),
+        "`output.supersedes: old` is not a repository id",
+        "namespace/name",
+    ),
     _wrong(
         "title-lines", whole(card='card:\n  title: "a\\nb"  #!\n'), r"`card.title: a\nb` has a line break", "one line"
     ),
@@ -808,6 +823,12 @@ VALUES = [
         whole(output="output:\n  repo: org/Coder  #!\n"),
         "`output.repo: org/Coder` is one of the sources",
         "another repository",
+    ),
+    _wrong(
+        "supersedes-itself",
+        whole(output="output:\n  repo: my-org/agent\n  supersedes: My-Org/Agent  #!\n"),
+        "`output.supersedes: My-Org/Agent` is the output itself",
+        "the older repository",
     ),
 ]
 
@@ -1418,4 +1439,166 @@ CHOICES = [
     ),
 ]
 
-WRONG = [*FILES, *KEYS, *VALUES, *CHOICES]
+
+def measured(evaluate: str = "{tasks: [gsm8k]}", gate: str = "", more: str = "") -> str:
+    """A manifest that is right, but for what is measured and demanded."""
+    return whole() + more + f"evaluate: {evaluate}\n" + (f"gate: {gate}\n" if gate else "")
+
+
+_HARNESS = "is for lm-evaluation-harness, and `evaluate.command` measures here"
+
+MEASURED = [
+    _wrong("evaluate-null", measured("  #!"), "`evaluate` is empty", "write its keys below it, or leave it out"),
+    _wrong("evaluate-nothing", measured("{}  #!"), "`evaluate` names nothing to measure", "`tasks: [gsm8k]`"),
+    _wrong("evaluate-no-tasks", measured("{tasks: []}  #!"), "`evaluate` names nothing to measure", "or a `command`"),
+    _wrong(
+        "evaluate-text", measured("gsm8k  #!"), "`evaluate` is the text `gsm8k` where a mapping", "`tasks: [gsm8k]`"
+    ),
+    _wrong("evaluate-list", measured("[gsm8k]  #!"), "`evaluate` is a list where a mapping", "`tasks: [gsm8k]`"),
+    _wrong("evaluate-unknown", measured("{task: [gsm8k]}  #!"), "`evaluate.task` is not", "`tasks`", only=False),
+    _wrong(
+        "tasks-text", measured("{tasks: gsm8k}  #!"), "`evaluate.tasks` is the text `gsm8k` where a list", "`tasks: ["
+    ),
+    _wrong("tasks-null", measured("\n  tasks:  #!"), "`evaluate.tasks` is empty where a list", "`tasks: ["),
+    _wrong(
+        "tasks-many",
+        measured("{tasks: [" + ", ".join(f"t{i}" for i in range(65)) + "]}  #!"),
+        "`evaluate.tasks` has more than 64 entries",
+        "at most 64",
+    ),
+    _wrong(
+        "task-twice",
+        measured("\n  tasks:\n    - gsm8k\n    - mmlu\n    - {name: gsm8k, fewshot: 5}  #!"),
+        "`evaluate.tasks` has the task `gsm8k` twice",
+        "keep one",
+    ),
+    _wrong("task-number", measured("{tasks: [7]}  #!"), "`evaluate.tasks.0` is the number 7 where a task", "`gsm8k`"),
+    _wrong("task-null", measured("{tasks: [null]}  #!"), "`evaluate.tasks.0` is empty where a task", "`gsm8k`"),
+    _wrong("task-list", measured("{tasks: [[a]]}  #!"), "`evaluate.tasks.0` is a list where a task", "`gsm8k`"),
+    _wrong("task-empty", measured("{tasks: ['']}  #!"), "`evaluate.tasks.0` is empty", "`gsm8k`"),
+    _wrong("task-long", measured(f"{{tasks: [{'x' * 201}]}}  #!"), "more than 200 characters", "at most 200"),
+    _wrong("task-lines", measured('{tasks: ["a\\nb"]}  #!'), "has a line break", "one line"),
+    _wrong(
+        "task-unnamed", measured("{tasks: [{limit: 1}]}  #!"), "`evaluate.tasks.0.name` is missing", "`name: gsm8k`"
+    ),
+    _wrong("task-unknown", measured("{tasks: [{name: a, limt: 1}]}  #!"), "`evaluate.tasks.0.limt`", "`limit`"),
+    _wrong("task-limit", measured("{tasks: [{name: a, limit: 0}]}  #!"), "`evaluate.tasks.0.limit: 0`", "`limit: 100`"),
+    _wrong(
+        "task-limit-share", measured("{tasks: [{name: a, limit: 0.5}]}  #!"), "where a whole number", "`limit: 100`"
+    ),
+    _wrong("task-fewshot", measured("{tasks: [{name: a, fewshot: -1}]}  #!"), "at least 0", "`fewshot: 0`"),
+    _wrong("task-metric", measured("{tasks: [{name: a, metric: 1}]}  #!"), "a text is wanted", 'in quotes: `"1"`'),
+    _wrong(
+        "task-metric-lines", measured('{tasks: [{name: a, metric: "b\\tc"}]}  #!'), "a control character", "one line"
+    ),
+    _wrong(
+        "task-expert",
+        measured("{tasks: [{name: a, expert: codr}]}  #!"),
+        "`evaluate.tasks.0.expert: codr` is none of the experts",
+        "did you mean `coder`?",
+    ),
+    _wrong(
+        "task-benchmark",
+        measured("{tasks: [{name: a, benchmark: taw}]}  #!", more=BENCHMARKS),
+        "`evaluate.tasks.0.benchmark: taw` is none of the benchmarks",
+        "did you mean `tau`?",
+    ),
+    _wrong(
+        "task-benchmark-without",
+        measured("{tasks: [{name: a, benchmark: tau}]}  #!"),
+        "`evaluate.tasks.0.benchmark: tau` is none of the benchmarks",
+        "there are none",
+    ),
+    _wrong(
+        "task-benchmark-twice",
+        measured("{tasks: [{name: a, benchmark: tau}, {name: b, benchmark: tau}]}  #!", more=BENCHMARKS),
+        "`evaluate.tasks` has the benchmark `tau` twice",
+        "name the one task that scores it",
+    ),
+    _wrong(
+        "task-of-two",
+        measured("{tasks: [{name: a, benchmark: tau, expert: coder}]}  #!", more=BENCHMARKS),
+        "`evaluate.tasks.0.expert: coder` is not the expert of `benchmarks.tau`, `tool`",
+        "leave out one of",
+    ),
+    _wrong(
+        "results-dataset",
+        measured("{tasks: [{name: a, results: {dataset: gsm8k, task: a}}]}  #!"),
+        "`evaluate.tasks.0.results.dataset: gsm8k` is not a repository id",
+        "`namespace/name`",
+    ),
+    _wrong(
+        "results-task",
+        measured("{tasks: [{name: a, results: {dataset: o/d, task: a b}}]}  #!"),
+        "`evaluate.tasks.0.results.task: a b` is no id of a task",
+        "`gsm8k`",
+    ),
+    _wrong("results-half", measured("{tasks: [{name: a, results: {task: a}}]}  #!"), "dataset` is missing", "dataset"),
+    _wrong("results-text", measured("{tasks: [{name: a, results: x}]}  #!"), "where a mapping", "`results: {dataset"),
+    _wrong("command-text", measured("{command: score.py}  #!"), "`evaluate.command` is the text", "`command: [python"),
+    _wrong("command-empty", measured("{command: []}  #!"), "`evaluate.command` is empty", "`command: [python"),
+    _wrong("command-blank", measured("{command: ['', a]}  #!"), "`evaluate.command` is no command", "`[python, "),
+    _wrong("command-null-byte", measured('{command: ["a\\0"]}  #!'), "`evaluate.command` is no command", "`[python, "),
+    _wrong(
+        "command-number", measured("{command: [a, 1]}  #!"), "`evaluate.command.1` is the number 1", 'quotes: `"1"`'
+    ),
+    _wrong(
+        "command-of-the-harness",
+        measured("\n  command: [a]\n  batch_size: 8  #!"),
+        f"`evaluate.batch_size` {_HARNESS}",
+        "remove it, or remove `command`",
+    ),
+    _wrong(
+        "command-task-of-the-harness",
+        measured("\n  command: [a]\n  tasks: [{name: b, fewshot: 0}]  #!"),
+        f"`evaluate.tasks.0.fewshot` {_HARNESS}",
+        "remove it, or remove `command`",
+    ),
+    _wrong("models-unknown", measured("{tasks: [a], models: expert}  #!"), "not among its values", "`experts`?"),
+    _wrong("models-twice", measured("{tasks: [a], models: [base, base]}  #!"), "has an entry twice", "keep one"),
+    _wrong("include-lines", measured('{tasks: [a], include: "a\\nb"}  #!'), "is not a path", "`./tasks`"),
+    _wrong(
+        "batch-size-word", measured("{tasks: [a], batch_size: auto}  #!"), "where a whole number", "`batch_size: 8`"
+    ),
+    _wrong("seed-negative", measured("{tasks: [a], seed: -1}  #!"), "at least 0", "`seed: 0`"),
+    _wrong("timeout-none", measured("{tasks: [a], timeout: 0}  #!"), "at least 1", "`timeout: 3600`"),
+    _wrong("unsafe-word", measured("{tasks: [a], confirm_run_unsafe_code: yes}  #!"), "where true or false", "true"),
+    _wrong("gate-null", measured(gate=" #!"), "`gate` is empty", "write its keys below it, or leave it out"),
+    _wrong("gate-nothing", measured(gate="{}  #!"), "`gate` asks for nothing", "`of_expert: 0.95`"),
+    _wrong("gate-no-least", measured(gate="{least: {}}  #!"), "`gate` asks for nothing", "`of_expert: 0.95`"),
+    _wrong("gate-number", measured(gate="0.95  #!"), "`gate` is the number 0.95 where a mapping", "`of_expert: 0.95`"),
+    _wrong("gate-share", measured(gate="{of_expert: 0}  #!"), "must be more than 0", "`of_expert: 0.95`"),
+    _wrong("gate-percent", measured(gate="{of_base: 101}  #!"), "it must be at most 100", "`of_base: 1.0`"),
+    _wrong("gate-text", measured(gate="{of_expert: 95%}  #!"), "where a number is wanted", "`of_expert: 0.95`"),
+    _wrong("gate-nan", measured(gate="{least: {gsm8k: .nan}}  #!"), "is not a finite number", "`gsm8k: 1.0`"),
+    _wrong("gate-least-text", measured(gate="{least: {gsm8k: good}}  #!"), "where a number is wanted", "`gsm8k: 1.0`"),
+    _wrong(
+        "gate-unknown", measured(gate="{of_experts: 1}  #!"), "`gate.of_experts` is not", "`of_expert`?", only=False
+    ),
+    _wrong(
+        "gate-without-scores",
+        whole() + "gate: {of_base: 1}  #!\n",
+        "`gate` is about scores, and there is no `evaluate`",
+        "docs/evaluation.md",
+    ),
+    _wrong(
+        "gate-of-no-task",
+        measured(gate="{least: {gsm8: 0.5}}  #!"),
+        "`gate.least.gsm8` is none of the tasks",
+        "did you mean `gsm8k`? the tasks are `gsm8k`",
+    ),
+    _wrong(
+        "gate-of-no-expert",
+        measured("{tasks: [a], models: base}", gate="{of_expert: 1}  #!"),
+        "`gate.of_expert` needs `experts` in `evaluate.models`",
+        "add it there",
+    ),
+    _wrong(
+        "gate-of-no-base",
+        measured("{tasks: [a], models: [experts]}", gate="{of_base: 1}  #!"),
+        "`gate.of_base` needs `base` in `evaluate.models`",
+        "add it there",
+    ),
+]
+
+WRONG = [*FILES, *KEYS, *VALUES, *CHOICES, *MEASURED]

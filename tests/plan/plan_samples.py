@@ -3,6 +3,7 @@
 from ramekin.checkpoint.findings import Finding
 from ramekin.plan.cost import PlannedCost
 from ramekin.plan.disk import ModeCost, PlannedDisk
+from ramekin.plan.measuring import PlannedEvaluation
 from ramekin.plan.model import (
     Change,
     Plan,
@@ -83,6 +84,11 @@ READY = Plan(
         Change(subject="memory", old=None, new="BytedTsinghua-SIA/RL-MemoryAgent-7B@c45d120"),
         Change(subject="method.r", old="0.2", new="0.1"),
     ),
+    evaluation=PlannedEvaluation(
+        harness="lm-evaluation-harness", tasks=("gsm8k", "humaneval (pass@1, no examples, of coder)"),
+        models=("base", "expert:coder", "expert:tool", "expert:memory", "merge"),
+        gate=("every task 0.95 of its expert's score", "gsm8k 0.5"),
+    ),
 )  # fmt: skip
 
 _TRAINED = "use an expert that was trained from this base, with its tensors unchanged in name and shape"
@@ -118,6 +124,7 @@ REFUSED = READY.model_copy(
         "layout": None,
         "cost": None,
         "changes": (),
+        "evaluation": None,
     }
 )  # fmt: skip
 
@@ -138,6 +145,7 @@ HOSTILE = READY.model_copy(
         ),
         "licence": PlannedLicence(licence=_TRAP, notices=(_TRAP,), problems=(_TRAP,)),
         "changes": (Change(subject=_TRAP, old=_TRAP, new=_TRAP, url=f"{_TRAP}/compare/a..b"),),
+        "evaluation": PlannedEvaluation(harness=_TRAP, tasks=(_TRAP,), models=("base", "merge"), gate=(_TRAP,)),
     }
 )
 

@@ -175,6 +175,6 @@ def test_every_key_of_the_json_form_is_documented() -> None:
     documented = (Path(__file__).parents[2] / "docs" / "plan.md").read_text(encoding="utf-8")
     data = json.loads(READY.to_json())
     nested = [data["target"], data["method"], data["layout"], data["cost"], data["licence"]]
-    nested += [data["sources"][0], data["findings"][0], data["changes"][0]]
+    nested += [data["sources"][0], data["findings"][0], data["changes"][0], data["evaluation"]]
     for key in {*data, *(key for part in nested for key in part)}:
         assert f"`{key}`" in documented, key

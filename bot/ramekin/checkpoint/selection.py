@@ -58,6 +58,25 @@ def files_to_read(names: Iterable[str], role: Literal["base", "expert"], *, sour
     return tuple(sorted(wanted))
 
 
+def files_to_borrow(names: Iterable[str], base: Iterable[str]) -> tuple[str, ...]:
+    """Of the base's files, those that an expert needs to be run and does not have itself, sorted.
+
+    A config it may lack alone. Of its tokenizer's vocabulary, and of the settings and chat templates that go with one,
+    it has all or none: those of two models do not go together.
+    """
+    own = set(names)
+    wanted = set(files_to_copy(base)) - own
+    if any(map(_is_vocabulary, own)):
+        wanted = {name for name in wanted if not _is_vocabulary(name)}
+    if own & _TOKENIZER_SETTINGS:
+        wanted = {name for name in wanted if name not in _TOKENIZER_SETTINGS and not _TEMPLATE.fullmatch(name)}
+    return tuple(sorted(wanted))
+
+
+def _is_vocabulary(name: str) -> bool:
+    return name == TOKENIZER or name in _VOCABULARIES or bool(_MODEL.fullmatch(name))
+
+
 def files_to_copy(names: Iterable[str]) -> tuple[str, ...]:
     """Of the base's files that are read, those that the merge takes over byte for byte: all but weights and index."""
     paths = set(names)

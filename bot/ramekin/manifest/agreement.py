@@ -8,6 +8,7 @@ from typing import Any, Final
 from pydantic import TypeAdapter, ValidationError
 
 from ramekin.manifest.document import Document, join
+from ramekin.manifest.evaluation import OF_ITS_TASKS, OF_THE_HARNESS, Evaluation
 from ramekin.manifest.model import MAX_EXPERTS, Source
 from ramekin.manifest.nodes import Flaw
 from ramekin.manifest.suggestions import listed, near
@@ -31,6 +32,8 @@ def disagreements(document: Document, directory: Path) -> Iterator[Flaw]:
     if 0 < len(named) <= MAX_EXPERTS:
         yield from _method(data.get("method"), tuple(named), document.lines)
         yield from _benchmarks(data, tuple(named), document.lines)
+        yield from _tasks(data, tuple(named), document.lines)
+    yield from _gate(data, document.lines)
 
 
 def _shared_sources(
@@ -53,6 +56,10 @@ def _shared_sources(
     if isinstance(target, str) and any(repo == target.strip().casefold() for repo, _ in seen):
         what = f"`output.repo: {printable(target)}` is one of the sources"
         yield Flaw(what, "name another repository: a merge does not replace what it reads", lines["output.repo"])
+    older = output.get("supersedes") if isinstance(output, dict) else None
+    if isinstance(target, str) and isinstance(older, str) and older.strip().casefold() == target.strip().casefold():
+        what = f"`output.supersedes: {printable(older)}` is the output itself"
+        yield Flaw(what, "name the older repository, or remove the key", lines["output.supersedes"])
 
 
 def _identity(value: object, directory: Path) -> tuple[str, str] | None:
@@ -144,9 +151,85 @@ def _lacking_scores(
         yield Flaw(what, hint, lines[path], path)
 
 
+def _tasks(data: Mapping[str, Any], experts: tuple[str, ...], lines: Mapping[str, int]) -> Iterator[Flaw]:
+    """Whose the tasks are, and keys that go with the harness where a command measures instead."""
+    evaluate = _mapping(data, "evaluate")
+    benchmarks = {name: each for name, each in _mapping(data, "benchmarks").items() if isinstance(each, dict)}
+    tasks = dict(_tasks_of(evaluate))
+    yield from _task_names(tasks, lines)
+    for number, task in tasks.items():
+        path, expert, benchmark = f"evaluate.tasks.{number}", task.get("expert"), task.get("benchmark")
+        if isinstance(expert, str) and expert not in experts:
+            yield _stranger(f"{path}.expert", expert, experts, lines)
+        if isinstance(benchmark, str) and benchmark not in benchmarks:
+            yield _stranger(f"{path}.benchmark", benchmark, tuple(benchmarks), lines, "benchmarks")
+            continue
+        donor = benchmarks[benchmark].get("expert") if isinstance(benchmark, str) else None
+        if expert in experts and donor in experts and expert != donor:
+            what = f"`{path}.expert: {expert}` is not the expert of `benchmarks.{printable(benchmark, 64)}`, `{donor}`"
+            yield Flaw(what, "leave out one of `expert` and `benchmark`", lines[f"{path}.expert"])
+    if evaluate.get("command") is None:
+        return
+    strange = [join("evaluate", key) for key in OF_THE_HARNESS if key in evaluate]
+    for number, task in tasks.items():
+        strange += [f"evaluate.tasks.{number}.{key}" for key in OF_ITS_TASKS if key in task]
+    for path in strange:
+        what = f"`{path}` is for lm-evaluation-harness, and `evaluate.command` measures here"
+        yield Flaw(what, "remove it, or remove `command`", lines[path], path)
+
+
+def _tasks_of(evaluate: Mapping[str, Any]) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """The tasks by their number, in their long form."""
+    written = evaluate.get("tasks")
+    for number, task in enumerate(written if isinstance(written, list) else ()):
+        if isinstance(task, str):
+            yield number, {"name": task}
+        elif isinstance(task, dict):
+            yield number, task
+
+
+def _task_names(tasks: Mapping[int, Mapping[str, Any]], lines: Mapping[str, int]) -> Iterator[Flaw]:
+    """A task, or a benchmark, that is named twice."""
+    seen: dict[tuple[str, str], int] = {}
+    for number, task in tasks.items():
+        for key, hint in (("name", "keep one"), ("benchmark", "name the one task that scores it")):
+            value = task.get(key)
+            if isinstance(value, str) and seen.setdefault((key, value.strip()), number) != number:
+                what = f"`evaluate.tasks` has the {'task' if key == 'name' else key} `{printable(value, 64)}` twice"
+                yield Flaw(what, hint, lines.get(f"evaluate.tasks.{number}.{key}", lines[f"evaluate.tasks.{number}"]))
+
+
+def _gate(data: Mapping[str, Any], lines: Mapping[str, int]) -> Iterator[Flaw]:
+    """A gate on scores that nobody measures."""
+    gate = _mapping(data, "gate")
+    if not gate:
+        return
+    if "evaluate" not in data:
+        what = "`gate` is about scores, and there is no `evaluate`"
+        yield Flaw(what, "write what is to be measured: docs/evaluation.md shows how", lines["gate"])
+        return
+    evaluate = _mapping(data, "evaluate")
+    default = Evaluation.model_fields["models"].default
+    models = evaluate.get("models", default)
+    for key, needed in (("of_expert", "experts"), ("of_base", "base")):
+        if gate.get(key) is not None and isinstance(models, list | tuple | str) and needed not in models:
+            path = join("gate", key)
+            yield Flaw(f"`{path}` needs `{needed}` in `evaluate.models`", "add it there", lines[path])
+    tasks = {str(task["name"]).strip() for _, task in _tasks_of(evaluate) if isinstance(task.get("name"), str)}
+    for name in _mapping(gate, "least"):
+        if tasks and name not in tasks:
+            yield _stranger("gate.least", name, tuple(sorted(tasks)), lines, "tasks")
+
+
+def _mapping(data: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    found = data.get(key)
+    return found if isinstance(found, dict) else {}
+
+
 def _stranger(path: str, name: str, known: tuple[str, ...], lines: Mapping[str, int], kind: str = "experts") -> Flaw:
     guess = near(name, known)
-    hint = (f"did you mean `{printable(guess, 64)}`? " if guess else "") + f"the {kind} are {_shown(known)}"
+    hint = f"did you mean `{printable(guess, 64)}`? " if guess else ""
+    hint += f"the {kind} are {_shown(known)}" if known else "there are none"
     key = join(path, name)
     between = "." if key in lines else ": "
     shown = f"{printable(path, 100)}{between}{printable(name, 64)}"

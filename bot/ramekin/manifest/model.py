@@ -7,12 +7,13 @@ describes them to editors. A description says what a key means, an example is wh
 import re
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import Field, StringConstraints, field_validator, model_validator
+from pydantic import Field, PrivateAttr, StringConstraints, field_validator, model_validator
 
 from ramekin.digests import json_digest
 from ramekin.manifest.benchmarks import MAX_BENCHMARKS, Benchmark, DataReference
+from ramekin.manifest.evaluation import Evaluation, Gate
 from ramekin.manifest.parts import (
     CONTROL,
     NAME_PATTERN,
@@ -28,6 +29,7 @@ from ramekin.methods import AnyMethod
 
 LICENSE_PATTERN: Final = r"[a-z0-9][a-z0-9.+\-]*"
 LANGUAGE_PATTERN: Final = r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*"
+COLLECTION_PATTERN: Final = r"([A-Za-z0-9][A-Za-z0-9_.\-]{0,95}/[a-z0-9\-]{1,100}-[0-9a-f]{24}|[^/\x00-\x1f]{1,60})"
 SIZE_PATTERN: Final = r"([0-9]{1,15}(?:\.[0-9]{1,15})?)\s*((?:[KMGTkmgt][Ii]?)?[Bb])"
 MAX_SIZE: Final = 10**15
 MAX_EXPERTS: Final = 16
@@ -130,9 +132,34 @@ class Output(Part):
         examples=["v1.0"],
         json_schema_extra=matching(REVISION_PATTERN),
     )
+    collection: str | None = Field(
+        None,
+        min_length=1,
+        max_length=160,
+        description="collection to add the published repository to: its slug, or a title in the same namespace",
+        examples=["Merged agents", "my-org/merged-agents-0123456789abcdef01234567"],
+        json_schema_extra=matching(COLLECTION_PATTERN),
+    )
+    supersedes: str | None = Field(
+        None,
+        description="older repository whose card is to name this one as its new version",
+        examples=["my-org/agent-7b-v1"],
+        json_schema_extra=matching(REPO_PATTERN),
+    )
 
-    _repo = field_validator("repo")(repo_id)
+    _repo = field_validator("repo", "supersedes")(repo_id)
     _tag = field_validator("tag")(revision_name)
+
+    @field_validator("collection")
+    @classmethod
+    def _is_collection(cls, value: str | None) -> str | None:
+        if value is not None and (CONTROL.search(value) or not re.fullmatch(COLLECTION_PATTERN, value)):
+            raise wrong(
+                "is neither a collection's slug nor a title",
+                "write a slug such as `my-org/merged-agents-0123456789abcdef01234567`, or a title of at most 60 "
+                "characters without a slash",
+            )
+        return value
 
     @field_validator("shard_size", mode="before")
     @classmethod
@@ -169,6 +196,13 @@ class CardTexts(Part):
         description="whether recorded runs are shown in part; those of public datasets alone if left out",
         examples=[True, False],
     )
+    template: str | None = Field(
+        None,
+        min_length=1,
+        max_length=1000,
+        description="Jinja template of the card, beside the manifest; ours if left out",
+        examples=["card.md.jinja"],
+    )
     language: tuple[str, ...] | None = Field(
         None,
         max_length=100,
@@ -188,6 +222,15 @@ class CardTexts(Part):
     def _is_text(cls, value: str | None) -> str | None:
         if value is not None and CONTROL.search(value.replace("\n", "").replace("\t", "")):
             raise wrong("has a control character", "write plain text")
+        return value
+
+    @field_validator("template")
+    @classmethod
+    def _is_beside(cls, value: str | None) -> str | None:
+        if value is not None and (CONTROL.search(value) or "\\" in value or value.startswith(("/", "~"))):
+            raise wrong("is not a file beside the manifest", "write a relative path such as `card.md.jinja`")
+        if value is not None and ".." in value.split("/"):
+            raise wrong("leads out of the manifest's directory", "put the template beside the manifest")
         return value
 
     @field_validator("license")
@@ -211,11 +254,24 @@ class CardTexts(Part):
             raise wrong("has an entry that is not a language code", "write codes such as `en` or `pt-BR`")
         return value
 
+    _content: str | None = PrivateAttr(None)
+
+    def holding(self, template: str | None) -> Self:
+        """The same texts with the template as it is.
+
+        Args:
+            template: sha256 of its content; None while that is not known, or if there is none.
+        """
+        found = self.model_copy()
+        found._content = template  # noqa: SLF001 - its own
+        return found
+
     @property
     def digest(self) -> str:
-        """Digest of all texts, by which a change of them is known."""
-        absent = {"samples"} if self.samples is None else set()
-        return "sha256:" + json_digest(self.model_dump(mode="json", exclude=absent))
+        """Digest of all texts, by which a change of them is known: of the template its content, not its name."""
+        absent = {"template"} | ({"samples"} if self.samples is None else set())
+        texts = self.model_dump(mode="json", exclude=absent)
+        return "sha256:" + json_digest(texts | ({"template": self._content} if self._content else {}))
 
 
 class Manifest(Part):
@@ -232,6 +288,8 @@ class Manifest(Part):
     benchmarks: dict[ExpertName, Benchmark] = Field(
         {}, max_length=MAX_BENCHMARKS, description="what the merge is to be good at, by a name of your choice"
     )
+    evaluate: Evaluation | None = Field(None, description="what is measured of the merge and its parents")
+    gate: Gate | None = Field(None, description="what the merge must reach to be published")
     output: Output = Field(description="where the merge goes and in which form")
     card: CardTexts = Field(
         CardTexts(), description="free texts for the model card; changing them merges nothing again"
@@ -245,12 +303,27 @@ class Manifest(Part):
             raise wrong("is not a version", "write `version: 1`")
         return value
 
+    @field_validator("evaluate", "gate", mode="before")
+    @classmethod
+    def _written(cls, value: object) -> object:
+        # Somebody who writes `gate:` and nothing below it believes that there is one.
+        if value is None:
+            raise wrong("is empty", "write its keys below it, or leave it out")
+        return value
+
     def canonical(self) -> dict[str, object]:
         """All that decides what is merged and where it goes, defaults filled in; card texts excepted.
 
-        Benchmarks are a part of it only where the method looks at them.
+        Benchmarks are a part of it only where the method looks at them, and what is measured and demanded of the merge
+        where the manifest says so. What is done with a merge once it is published is none: a collection, or a
+        leaderboard for its scores, makes no other weights.
         """
-        left_out = {"card"} if self.method.uses_benchmarks else {"card", "benchmarks"}
+        left_out: dict[str, Any] = {"card": True, "output": {"collection", "supersedes"}}
+        if not self.method.uses_benchmarks:
+            left_out["benchmarks"] = True
+        left_out["evaluate"] = {"timeout": True, "tasks": {"__all__": {"results"}}} if self.evaluate else True
+        if self.gate is None:
+            left_out["gate"] = True
         return (
             self.model_dump(mode="json", by_alias=True, exclude=left_out)
             | {"experts": [*self.experts]}

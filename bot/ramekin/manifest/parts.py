@@ -7,7 +7,8 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 from pydantic_core import PydanticCustomError
 
 REPO_PATTERN: Final = (
-    r"(?![^@/]*/?[^@/]*(--|\.\.))[A-Za-z0-9][A-Za-z0-9_.\-]{0,95}/[A-Za-z0-9_][A-Za-z0-9_.\-]{0,95}(?<!\.git)(?<![\-.])"
+    # Bounded, since it is tried on texts of any length.
+    r"(?![^@/]{0,96}/?[^@/]{0,96}(--|\.\.))[A-Za-z0-9][A-Za-z0-9_.\-]{0,95}/[A-Za-z0-9_][A-Za-z0-9_.\-]{0,95}(?<!\.git)(?<![\-.])"
 )
 REVISION_PATTERN: Final = r"(?!.*\.\.)[A-Za-z0-9_][A-Za-z0-9_.\-/+]{0,254}"
 NAME_PATTERN: Final = r"[a-z0-9][a-z0-9_-]*"

@@ -7,6 +7,7 @@ from pydantic.fields import FieldInfo
 
 from ramekin.manifest.benchmarks import Benchmark, Role
 from ramekin.manifest.document import Document, join
+from ramekin.manifest.evaluation import Evaluation, Gate, Task, TaskResults
 from ramekin.manifest.model import CardTexts, Manifest, Output, Source
 from ramekin.methods import METHODS, Method, method_names
 from ramekin.methods.base import WEIGHT_FORMS
@@ -89,6 +90,22 @@ def part_at(keys: tuple[str, ...], data: object) -> type[BaseModel] | None:  # n
             return Benchmark
         case ("benchmarks", _, "role"):
             return Role
+        case ("evaluate" | "gate", *_):
+            return _measured(keys)
+    return None
+
+
+def _measured(keys: tuple[str, ...]) -> type[BaseModel] | None:
+    """The same for what is measured, and what it must reach."""
+    match keys:
+        case ("evaluate",):
+            return Evaluation
+        case ("evaluate", "tasks", _):
+            return Task
+        case ("evaluate", "tasks", _, "results"):
+            return TaskResults
+        case ("gate",):
+            return Gate
     return None
 
 

@@ -54,7 +54,8 @@ def manifest_schema() -> dict[str, Any]:
     keys["card"].pop("default")
     keys["experts"] = _by_name(keys["experts"], "Source", most=MAX_EXPERTS) | {"minProperties": 1}
     keys["benchmarks"] = _by_name(keys["benchmarks"], "Benchmark", most=MAX_BENCHMARKS)
-    derived |= _needs_benchmarks()
+    _open_evaluation(keys, parts)
+    derived |= _needs_benchmarks() | {"dependentRequired": {"gate": ["evaluate"]}}
     head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": SCHEMA_ID, "title": "ramekin manifest"}
     return head | _summarized(derived) | {"$defs": parts}
 
@@ -135,6 +136,26 @@ def _needs_benchmarks() -> dict[str, Any]:
         "if": {"required": ["method"], "properties": {"method": method}},
         "then": {"required": ["benchmarks"], "properties": {"benchmarks": {"minProperties": 1}}},
     }
+
+
+def _open_evaluation(keys: dict[str, Any], parts: dict[str, Any]) -> None:
+    """Tasks by their names alone, one word instead of a list; and no part that says nothing."""
+    for name, part in (("evaluate", "Evaluation"), ("gate", "Gate")):
+        keys[name] = {"$ref": f"#/$defs/{part}", "description": keys[name]["description"]}
+    task, inner = parts["Task"], parts["Evaluation"]["properties"]
+    short = {key: value for key, value in task["properties"]["name"].items() if key != "description"}
+    parts["Task"] = {"description": task.pop("description"), "anyOf": [short, task]}
+    for key, more in (("models", {"uniqueItems": True}), ("reads", {})):
+        form = inner[key]
+        many = {"type": "array", "items": form.pop("items"), "maxItems": form.pop("maxItems")} | more
+        form.pop("type")
+        inner[key] = {"anyOf": [many["items"], many]} | form
+    words = inner["command"]["anyOf"][0]["items"]
+    inner["command"]["anyOf"][0] = {"type": "array", "items": words, "minItems": 1, "maxItems": 100}
+    command = {"required": ["command"], "properties": {"command": {"type": "array"}}}
+    parts["Evaluation"] |= {"if": {"properties": {"tasks": {"maxItems": 0}}}, "then": command}
+    shares = [{"required": [key], "properties": {key: {"type": "number"}}} for key in ("of_expert", "of_base")]
+    parts["Gate"] |= {"if": {"properties": {"least": {"maxProperties": 0}}}, "then": {"anyOf": shares}}
 
 
 def _close_methods(derived: dict[str, Any], parts: dict[str, Any]) -> None:

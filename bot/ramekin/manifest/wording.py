@@ -11,6 +11,7 @@ from pydantic_core import ErrorDetails
 
 from ramekin.manifest.benchmarks import Role
 from ramekin.manifest.document import Document, join
+from ramekin.manifest.evaluation import Task
 from ramekin.manifest.model import Source
 from ramekin.manifest.nodes import Flaw
 from ramekin.manifest.places import Place, keys_of, line_of, locate, part_at
@@ -44,6 +45,8 @@ _EXAMPLES: Final[Mapping[tuple[str, ...], str]] = {
     ("output",): "write `repo: namespace/name` below it",
     ("card",): "write its keys below it, or remove it",
     ("benchmarks",): "write a name below it, and `expert`, `role` and `calibration` below that",
+    ("evaluate",): "write `tasks: [gsm8k]` below it, or a `command`",
+    ("gate",): "write for example `of_expert: 0.95` below it, or leave it out",
 }
 _NAMED: Final = {"experts": "expert", "benchmarks": "benchmark"}
 
@@ -111,9 +114,11 @@ def _example(place: Place, data: object) -> str:  # noqa: PLR0911 - one for each
         return _EXAMPLES[keys]
     if keys[:2] == ("method", "pool") and (len(keys) == 3 or keys[-1] == "name"):
         return f"write the name of a method, such as {listed(_POOLED[:3])}"
+    if part_at(keys, data) is Task:
+        return "write the name of a task, such as `gsm8k`"
     if keys[:1] == ("benchmarks",) and len(keys) == 2:
         return "write `expert`, `role` and `calibration` below it"
-    if len(keys) > 2 and (keys[0] == "method" or keys[2:-1] == ("scores",)):
+    if len(keys) > 2 and (keys[0] == "method" or keys[2:-1] == ("scores",) or keys[:2] == ("gate", "least")):
         return f"write for example `{printable(keys[-1], 64)}: 1.0`"
     part = part_at(keys[:-1], data)
     info = keys_of(part).get(keys[-1]) if part else None
@@ -140,6 +145,8 @@ def _wrong_type(fault: _Fault) -> tuple[str, str]:
         wanted = "a source"
     elif part_at(keys, fault.document.data) is Role:
         wanted = "a role"
+    elif part_at(keys, fault.document.data) is Task:
+        wanted = "a task"
     elif _is_entry(keys):
         wanted = "a method"
     elif key == "shard_size":
