@@ -1,7 +1,8 @@
 """The overlap statistics alone: what `ramekin stats` prints."""
 
+from ramekin.merge.stage import fetch
 from ramekin.methods.ram import RamFamily
-from ramekin.pipeline import Prepared, fetch
+from ramekin.preparing import Prepared
 from ramekin.report import ReportedOverlap, report_overlap
 from ramekin.room import enough_to_load
 from ramekin.workbench import Workbench
@@ -14,6 +15,7 @@ def count_overlap(bench: Workbench, prepared: Prepared, device: str = "auto") ->
         from ramekin.merge.devices import resources_for
         from ramekin.merge.engine import Means, probe
         from ramekin.merge.files import AtHand
+        from ramekin.merge.statistics import by_module
         from ramekin.merge.team import Alone
 
         team = bench.team or Alone()
@@ -22,7 +24,8 @@ def count_overlap(bench: Workbench, prepared: Prepared, device: str = "auto") ->
     files = fetch(bench, prepared).files
     counted = probe(layout, AtHand(files), method.threshold, Means(resources, bench.terminal, team))
     lambdas = method.lambdas(counted.overlap) if isinstance(method, RamFamily) else None
-    return report_overlap(counted.overlap, layout.experts, lambdas)
+    modules = by_module(counted.by_tensor, layout.experts)
+    return report_overlap(counted.overlap, layout.experts, lambdas, modules)
 
 
 def show_overlap(overlap: ReportedOverlap) -> str:

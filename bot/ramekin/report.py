@@ -1,5 +1,6 @@
 """`ramekin/report.json`: what a merge did, written by `merge`, read by every command that takes a directory."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -10,8 +11,13 @@ from ramekin.errors import DamagedError
 from ramekin.lock.model import FileName, Lock, Sha256
 from ramekin.methods import AnyMethod
 from ramekin.methods.ram import Overlap
+from ramekin.scores import ReportedEvaluation
 
 REPORT_NAME: Final = "ramekin/report.json"
+NEURONS: Final = "ramekin/neurons.safetensors"
+CARD_TEMPLATE: Final = "ramekin/card.md.jinja"
+"""Where a merged directory says which neurons it has from which expert."""
+
 Key = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 
 
@@ -57,12 +63,38 @@ class ExpertOverlap(_Part):
     model_config = ConfigDict(extra="ignore", frozen=True, populate_by_name=True)
 
 
+class ModuleOverlap(_Part):
+    """What was changed in one kind of module, such as `mlp.down_proj`, layer by layer.
+
+    Attributes:
+        layers: The layers it is in, ascending; None stands for what is in no layer, such as the embedding.
+        elements: Elements of the module in each of them.
+        anyone: Elements that at least one expert changed.
+        several: Elements that at least two changed.
+        experts: By expert, the elements that it changed.
+    """
+
+    layers: tuple[int | None, ...]
+    elements: tuple[int, ...]
+    anyone: tuple[int, ...]
+    several: tuple[int, ...]
+    experts: dict[str, tuple[int, ...]]
+
+
 class ReportedOverlap(_Part):
-    """The overlap statistics of the whole model."""
+    """The overlap statistics of the whole model.
+
+    Attributes:
+        elements: Elements that were compared.
+        patterns: Elements by who changed them.
+        experts: By expert.
+        modules: The same by kind of module and layer; empty where a report was written before this was counted.
+    """
 
     elements: int
     patterns: dict[str, int]
     experts: dict[str, ExpertOverlap]
+    modules: dict[str, ModuleOverlap] = {}
 
 
 class FileRecord(_Part):
@@ -85,6 +117,7 @@ class Seconds(_Part):
 
     fetch: float = 0.0
     merge: float = 0.0
+    evaluate: float = 0.0
     publish: float = 0.0
 
 
@@ -105,6 +138,8 @@ class Report(_Part):
         ramekin: Version that merged.
         comparison: The choice among candidates, for methods that make one.
         activation: What ARM saw and did; for ARM only.
+        evaluation: Task scores of the merge and its parents, where they were measured. Not part of what must be
+            reproducible: it is a record of what a harness found on a day.
         notes: What the plan found worth telling, such as a vocabulary that was padded differently.
         texts: Digest of the manifest's card texts, by which a change of them alone is known.
     """
@@ -118,6 +153,7 @@ class Report(_Part):
     overlap: ReportedOverlap
     comparison: ReportedComparison | None = None
     activation: ReportedActivation | None = None
+    evaluation: ReportedEvaluation | None = None
     notes: tuple[str, ...] = ()
     texts: str
     output: ReportedOutput
@@ -135,8 +171,8 @@ class Report(_Part):
 
     @property
     def _absent(self) -> set[str]:
-        """Parts that only some methods have."""
-        return {name for name in ("comparison", "activation") if getattr(self, name) is None}
+        """Parts that only some merges have."""
+        return {name for name in ("comparison", "activation", "evaluation") if getattr(self, name) is None}
 
 
 def redacted(report: Report, lock: Lock, *, samples: bool | None) -> Report:
@@ -161,13 +197,19 @@ def may_show(benchmark: str, lock: Lock, *, samples: bool | None) -> bool:
     return pinned is not None and not pinned.private
 
 
-def report_overlap(overlap: Overlap, names: tuple[str, ...], lambdas: tuple[float, ...] | None) -> ReportedOverlap:
+def report_overlap(
+    overlap: Overlap,
+    names: tuple[str, ...],
+    lambdas: tuple[float, ...] | None,
+    modules: Mapping[str, ModuleOverlap] | None = None,
+) -> ReportedOverlap:
     """Arrange the counts as the report shows them.
 
     Args:
         overlap: Counts by pattern over the whole model.
         names: The experts in manifest order.
         lambdas: Factor on each expert's unique part; None for methods without one.
+        modules: Counts by kind of module and layer, where they are known.
     """
     elements = overlap.elements
     experts = {}
@@ -184,7 +226,7 @@ def report_overlap(overlap: Overlap, names: tuple[str, ...], lambdas: tuple[floa
             shared_with=shared_with,
         )
     patterns = {"".join("01"[p >> t & 1] for t in range(len(names))): n for p, n in enumerate(overlap.counts)}
-    return ReportedOverlap(elements=elements, patterns=patterns, experts=experts)
+    return ReportedOverlap(elements=elements, patterns=patterns, experts=experts, modules=dict(modules or {}))
 
 
 def read_report(directory: Path) -> Report:

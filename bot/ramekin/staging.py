@@ -14,7 +14,16 @@ from pathlib import Path
 from typing import Any, Final
 
 from ramekin.atomic import enough_disk, is_at, sync_directory, write_atomically
-from ramekin.errors import DamagedError, LostError, PublishError, RamekinError, SourceError, UsageError
+from ramekin.errors import (
+    DamagedError,
+    EvaluationError,
+    LostError,
+    PublishError,
+    RamekinError,
+    SourceError,
+    TemplateError,
+    UsageError,
+)
 from ramekin.report import REPORT_NAME, FileRecord, Report, read_report
 from ramekin.room import existing
 from ramekin.text import printable
@@ -177,8 +186,10 @@ def staged(out: Path, key: str) -> Iterator[Staging]:
             yield staging
         except LostError:
             raise  # another process was interrupted
-        except (SourceError, PublishError):
-            raise  # the network, which low-disk mode needs to the end: what is done need not be done again
+        except (SourceError, PublishError, EvaluationError, TemplateError):
+            # The network, which low-disk mode and tasks need to the end, what measures, or a card template: what is
+            # done need not be done again.
+            raise
         except (RamekinError, OSError):
             shutil.rmtree(staging.directory, ignore_errors=True)
             raise

@@ -6,9 +6,11 @@ them from a checkout, an editable install, a wheel and the Action.
 
 from functools import cache
 from pathlib import Path
+from typing import Any
 
-from jinja2 import FileSystemLoader, StrictUndefined
+from jinja2 import BaseLoader, ChoiceLoader, FileSystemLoader, FunctionLoader, StrictUndefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+from pydantic import BaseModel
 
 from ramekin import markdown
 from ramekin.errors import InternalError
@@ -35,8 +37,36 @@ def template_environment(*, markup: bool) -> ImmutableSandboxedEnvironment:
     Args:
         markup: Escape values for HTML and SVG; otherwise the template escapes, with the filters of `ramekin.markdown`.
     """
-    environment = ImmutableSandboxedEnvironment(
-        loader=FileSystemLoader(template_root()),
+    return _prepared(ImmutableSandboxedEnvironment, FileSystemLoader(template_root()), markup=markup)
+
+
+def confined_environment(name: str, text: str) -> ImmutableSandboxedEnvironment:
+    """The environment for a Markdown template that is not ours, which finds our own and itself, and nothing else.
+
+    Args:
+        name: What it is called.
+        text: The template.
+    """
+    own = FunctionLoader(lambda asked: (text, name, lambda: True) if asked == name else None)
+    environment = _prepared(_Confined, ChoiceLoader([own, FileSystemLoader(template_root())]), markup=False)
+    del environment.globals["lipsum"]
+    return environment
+
+
+class _Confined(ImmutableSandboxedEnvironment):
+    """A sandbox in which data are data: of a model no method is to be had, which could read files, and no class."""
+
+    def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
+        if isinstance(obj, type) or not super().is_safe_attribute(obj, attr, value):
+            return False
+        return not isinstance(obj, BaseModel) or not (attr.startswith("model_") or callable(value))
+
+
+def _prepared(
+    kind: type[ImmutableSandboxedEnvironment], loader: BaseLoader, *, markup: bool
+) -> ImmutableSandboxedEnvironment:
+    environment = kind(
+        loader=loader,
         undefined=StrictUndefined,
         autoescape=markup,
         trim_blocks=True,

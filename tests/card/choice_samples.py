@@ -8,6 +8,7 @@ from ramekin.choice import (
     ReportedCandidate,
     ReportedComparison,
     ReportedCrossOverlap,
+    ReportedData,
     ReportedMeasures,
     ReportedSample,
     ReportedTransplant,
@@ -52,6 +53,10 @@ def calibrations(donors: dict[str, str], *, dev: bool = True) -> dict[str, Repor
             dev_trajectories=30 if dev else 0,
             dev_tokens=5_100 + place if dev else 0,
             held_out=dev and place < 2,
+            dev=ReportedData(source="org/dev", commit=commit(9), file="dev.jsonl", on_hub=place == 2)
+            if dev and place > 1
+            else None,
+            scored="given" if place == 2 else "measured" if place == 3 else None,
             warnings=("more than half of the trajectories do not have the role",) if place == 3 else (),
         )
         for place, (name, expert) in enumerate(donors.items())

@@ -13,7 +13,7 @@ from ramekin.card.citations import citations_of
 from ramekin.card.numbers import decimal, grouped, percent, score
 from ramekin.card.plots import render_plots
 from ramekin.card.rendering import render_card
-from ramekin.choice import ReportedSample, ReportedTuning
+from ramekin.choice import ReportedData, ReportedSample, ReportedTuning
 from ramekin.errors import DamagedError
 from ramekin.hub.cards import judge
 from ramekin.methods import Arm, BestOf, RamPlus, Tuned
@@ -96,11 +96,13 @@ def test_every_report_has_its_card(name):
 def test_the_picture_stands_first():
     for name, plot in (("arm", "aos.svg"), ("best-of", "candidates.svg"), ("best-of-aos", "aos.svg")):
         body = split(render(MADE[name]))[1]
-        assert body.index(f"(ramekin/plots/{plot})") < body.index("## Use") < body.index("(ramekin/plots/overlap.svg)")
+        assert (
+            body.index(f"(ramekin/plots/{plot})") < body.index("## Use it") < body.index("(ramekin/plots/overlap.svg)")
+        )
 
 
 def test_who_was_chosen_and_repaired_is_told_at_once():
-    lines = split(render(MADE["arm"]))[1].split("## Use")[0]
+    lines = split(render(MADE["arm"]))[1].split("## Use it")[0]
     assert "that is `ties`, with neurons of `coder` for `officebench` and of `tool` for `tau-bench`." in lines
     assert "that is `ties`, with nothing transplanted." in render(MADE["arm-none"])
     assert "that is `ram`." in render(MADE["best-of"])
@@ -121,13 +123,11 @@ def test_every_number_is_the_report_s():
     assert found["candidate"][-1][1] == score(0.9)
     for name, *shown in found["score"][1:-1]:
         assert shown == [score(value) for value in comparison.candidates[name].scores.values()]
-    for name, expert, *shown in found["weak benchmark"][1:]:
+    for name, expert, *shown in found["weak"][1:]:
         each = activation.transplanted[name]
         counts = [grouped(each.salient), grouped(each.protected), grouped(each.neurons), percent(each.fraction)]
-        assert [expert, *shown] == [each.expert, *counts, grouped(each.applied), percent(each.gap), "scores"]
-    (overlaps,) = (
-        table for table in tables(split(render(made))[1]) if "of its own neurons, others have too" in table[0]
-    )
+        assert [expert, *shown] == [each.expert, *counts, grouped(each.applied), percent(each.gap)]
+    (overlaps,) = (table for table in tables(split(render(made))[1]) if "others have too, in its role" in table[0])
     for name, _, own, agnostic in overlaps[1:]:
         assert own == percent(activation.overlap.of_own[name])
         assert agnostic == percent(activation.overlap_agnostic.of_own[name])
@@ -147,9 +147,9 @@ def test_every_number_is_the_report_s():
 @pytest.mark.parametrize(
     ("made", "words"),
     [
-        (MADE["arm"], "No task score was measured."),
-        (MADE["arm-scores"], "They are the backbone's, before neurons were put into it."),
-        (MADE["best-of-ram+"], "That a model finds an expert's words likely does not say that it solves the tasks."),
+        (MADE["arm"], "**No task score was measured**"),
+        (MADE["arm-scores"], "was made by are the backbone's, before neurons were put into it;"),
+        (MADE["best-of-ram+"], "that a model finds an expert's words likely does not say that it solves the tasks."),
         (MADE["best-of"], "Likelihood of the roles puts 33 of 36 pairs of candidates in the order of their score."),
         (MADE["arm"], "needs over 0.02 nats a token more than its expert"),
         (MADE["arm-scores"], "loses over 5.00 % of its expert's score"),
@@ -197,8 +197,8 @@ def test_a_close_choice_is_warned_of_once():
 
 def test_what_is_replaced_is_not_called_whole():
     made = best_of_sample(selected="ram")
-    assert "; here they are whole." in render(made)
-    assert "; here they are whole." not in render(MADE["arm"])
+    assert "; here it is whole." in render(made)
+    assert "; here it is whole." not in render(MADE["arm"])
     assert "(arXiv 2601.13572" in render(made)
     assert "yuan2026behavior" in render(made)
     assert "yadav2023ties" in render(MADE["arm"])
@@ -229,7 +229,8 @@ def test_hostile_samples_stay_samples(value):
     runs = calm.report.comparison.calibration
     loud = {name: runs[name].model_copy(update={"warnings": (value,) if runs[name].warnings else ()}) for name in runs}
     loud["os"] = loud["os"].model_copy(update={"role": value, "license": value, "file": value})
-    loud["webshop"] = loud["webshop"].model_copy(update={"source": value, "commit": value})
+    elsewhere = ReportedData(source=value, commit=value, file=value, on_hub=True)
+    loud["webshop"] = loud["webshop"].model_copy(update={"source": value, "commit": value, "dev": elsewhere})
     samples = (ReportedSample(benchmark="os", trajectory=value, pieces=pieces),)
     made = changed(calm, samples=samples, warnings=(value,), calibration=loud, dtype=value, template=value)
     made = changed(made, decided_by=value, signals=(value,))

@@ -76,11 +76,11 @@ def test_the_plots_are_as_they_were(name):
     ],
 )
 def test_only_what_there_is_something_for_is_drawn(name, plots):
-    assert [*render_plots(MADE[name].report)] == ["overlap.svg", *plots]
+    assert [*render_plots(MADE[name].report)] == ["overlap.svg", "density.svg", *plots]
 
 
-def test_other_methods_have_the_plot_that_they_had():
-    assert [*render_plots(sample().report)] == ["overlap.svg"]
+def test_other_methods_have_no_such_plot():
+    assert [*render_plots(sample().report)] == ["overlap.svg", "density.svg"]
 
 
 @pytest.mark.parametrize(("name", "plot"), DRAWN)

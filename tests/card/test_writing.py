@@ -37,9 +37,11 @@ def test_a_card_and_its_plots_are_written(merged):
     assert write_card(merged) == merged / "README.md"
     card = (merged / "README.md").read_text()
     assert "\n# First\n" in card
-    (plot,) = (merged / "ramekin/plots").iterdir()
-    assert f"](ramekin/plots/{plot.name})" in card
-    assert plot.read_text().startswith("<svg")
+    plots = sorted((merged / "ramekin/plots").iterdir())
+    assert [plot.name for plot in plots] == ["density.svg", "overlap.svg"]
+    for plot in plots:
+        assert card.count(f"](ramekin/plots/{plot.name})") == 1
+        assert plot.read_text().startswith("<svg")
     before = {path: path.read_bytes() for path in merged.rglob("*") if path.is_file()}
     write_card(merged)
     assert {path: path.read_bytes() for path in merged.rglob("*") if path.is_file()} == before

@@ -10,6 +10,7 @@ from typing import Final
 from ramekin.card.contest import Contest, Entry, Measure, kept, label
 from ramekin.card.numbers import decimal, score
 from ramekin.markdown import plain
+from ramekin.plan.quantities import plural
 
 _MARGIN: Final = 20
 _NAMES: Final = 214
@@ -134,7 +135,7 @@ def lay_out_candidates(contest: Contest) -> CandidatesPlot:
         row_height=_ROW,
         title=f"The candidates in order of {_PANELS[guide][0]}",
         subtitle=_subtitle(contest, measures),
-        footer=f"And {_count(left_out, 'candidate')} more." if left_out else "",
+        footer=f"And {plural(left_out, 'candidate')} more." if left_out else "",
         description=describe_candidates(contest),
         rows=tuple(
             CandidateRow(_TOP + _ROW * (place + 0.5), label(entry, _NAMES - 24), entry.chosen, place % 2 == 0)
@@ -154,9 +155,15 @@ def describe_candidates(contest: Contest) -> str:
     for measure in measures:
         best = contest.ranked(measure)[0]
         parts.append(f"{plain(best.name, 80)} is best by {_PANELS[measure][0]}, {shown_value(best, measure)}")
-    told = f"Dots for {_count(len(contest.entries), 'candidate')}: {'; '.join(parts)}."
-    notes = [agreement_in_words(contest, measure, measures[-1]) for measure in measures[:-1]]
-    return " ".join([told, *(note for note in notes if note)])
+    told = f"Dots for {plural(len(contest.entries), 'candidate')}: {'; '.join(parts)}."
+    return " ".join([told, *agreements_of(contest)])
+
+
+def agreements_of(contest: Contest) -> tuple[str, ...]:
+    """How well each measure ranks as the best guide of them does, as sentences."""
+    measures = measures_of(contest)
+    found = (agreement_in_words(contest, measure, measures[-1]) for measure in measures[:-1])
+    return tuple(words for words in found if words)
 
 
 def agreement_in_words(contest: Contest, measure: Measure, guide: Measure) -> str:
@@ -165,7 +172,7 @@ def agreement_in_words(contest: Contest, measure: Measure, guide: Measure) -> st
     if not pairs:
         return ""
     first, than = _PANELS[measure][0].capitalize(), _PANELS[guide][0]
-    return f"{first} puts {same} of {_count(pairs, 'pair')} of candidates in the order of their {than}."
+    return f"{first} puts {same} of {plural(pairs, 'pair')} of candidates in the order of their {than}."
 
 
 def shown_value(entry: Entry, measure: Measure) -> str:
@@ -177,7 +184,7 @@ def shown_value(entry: Entry, measure: Measure) -> str:
 
 
 def _subtitle(contest: Contest, measures: Sequence[Measure]) -> str:
-    told = f"Means over {_count(len(contest.benchmarks), 'benchmark')}; to the right is better"
+    told = f"Means over {plural(len(contest.benchmarks), 'benchmark')}; to the right is better"
     known = any(contest.expert_mean(measure) is not None for measure in measures)
     return f"{told}; dashed: the experts" if known else told
 
@@ -210,9 +217,5 @@ def _panel(contest: Contest, measure: Measure, shown: Sequence[Entry], left: int
     guide = measures_of(contest)[-1]
     same, pairs = contest.agreement(measure, guide)
     title, unit = _PANELS[measure]
-    note = f"{same} of {_count(pairs, 'pair')} in this order" if measure != guide and pairs else ""
+    note = f"{same} of {plural(pairs, 'pair')} in this order" if measure != guide and pairs else ""
     return Panel(left, title, unit, note, place(turned) if turned is not None else None, tuple(dots))
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"

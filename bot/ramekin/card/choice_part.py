@@ -5,13 +5,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from ramekin.arm.repair import LIKELIHOOD_GAP, SCORE_GAP
-from ramekin.card.candidates_plot import agreement_in_words, describe_candidates, measures_of, shown_value
+from ramekin.card.candidates_plot import measures_of, shown_value
 from ramekin.card.contest import MEASURES, Contest, Entry, Measure, contest_of, kept
-from ramekin.card.heat_plot import describe_heat
-from ramekin.card.layers_plot import describe_layers, describe_transplant
 from ramekin.card.numbers import decimal, percent, score
-from ramekin.card.plots import plots_of
-from ramekin.card.roles_plot import describe_roles
 from ramekin.choice import ReportedSample
 from ramekin.markdown import plain
 from ramekin.methods import Method
@@ -43,8 +39,6 @@ class ChoicePart:
 
     Attributes:
         contest: Candidates and what was measured of them.
-        first: The plot that is shown at the top of the card; None if there is none.
-        words: Each plot in words, by its file name.
         benchmarks: Those that tables have columns for.
         left_out: How many more there are.
         samples: Some trajectories.
@@ -53,8 +47,6 @@ class ChoicePart:
     """
 
     contest: Contest
-    first: str | None
-    words: dict[str, str]
     benchmarks: tuple[str, ...]
     left_out: int
     samples: tuple[ShownSample, ...]
@@ -128,13 +120,6 @@ class ChoicePart:
         """What was measured on development data of every benchmark."""
         return tuple(measure for measure in measures_of(self.contest) if measure != "aos")
 
-    @property
-    def agreements(self) -> tuple[str, ...]:
-        """How well each measure ranks as the best of them does, as sentences."""
-        measures = measures_of(self.contest)
-        found = (agreement_in_words(self.contest, measure, measures[-1]) for measure in measures[:-1])
-        return tuple(words for words in found if words)
-
     def rows(self, measure: Measure | None = None) -> list[Entry]:
         """Candidates that tables have rows for, by a measure, or by what decided."""
         return kept(self.contest.ranked(measure) if measure else self.contest.entries, _MOST_ROWS)
@@ -160,20 +145,9 @@ def choice_part(report: Report, endpoint: str) -> ChoicePart | None:
     contest = contest_of(report)
     if contest is None:
         return None
-    describe = {
-        "aos.svg": describe_heat,
-        "candidates.svg": describe_candidates,
-        "aos-layers.svg": describe_layers,
-        "roles.svg": describe_roles,
-        "transplant.svg": describe_transplant,
-    }
-    words = {name: describe[name](contest) for name in plots_of(contest)}
-    order = ("aos.svg", "candidates.svg") if contest.activation else ("candidates.svg", "aos.svg")
     samples = _samples(contest)
     return ChoicePart(
         contest=contest,
-        first=next((name for name in order if name in words), None),
-        words=words,
         benchmarks=contest.benchmarks[:MOST_COLUMNS],
         left_out=max(0, len(contest.benchmarks) - MOST_COLUMNS),
         samples=samples,

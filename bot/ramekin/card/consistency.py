@@ -11,7 +11,8 @@ from ramekin.manifest.parts import REPO_PATTERN
 from ramekin.methods import Arm, Choosing
 from ramekin.methods.base import Method
 from ramekin.methods.ram import RamFamily
-from ramekin.report import Report
+from ramekin.report import ModuleOverlap, Report
+from ramekin.scores import BACKBONE, BASE, EXPERT, MERGE, ReportedEvaluation
 
 
 def check_report(report: Report, lock: Lock) -> None:
@@ -30,6 +31,10 @@ def check_report(report: Report, lock: Lock) -> None:
         raise DamagedError("the report has a method that does not fit its experts", "merge again, or restore the file")
     if any(len(code) != len(names) or set(code) - {"0", "1"} for code in report.overlap.patterns):
         raise DamagedError("the report has patterns that do not fit its experts", "merge again, or restore the file")
+    if what := next((what for each in report.overlap.modules.values() if (what := _unfit_module(each, names))), ""):
+        raise DamagedError(f"the report's modules do not fit together: {what}", "merge again, or restore the file")
+    if report.evaluation and (what := next(_unfit_scores(report.evaluation, names), "")):
+        raise DamagedError(f"the report's scores do not fit together: {what}", "merge again, or restore the file")
     if not re.fullmatch(REPO_PATTERN, report.output.repo):
         raise DamagedError("the report names no repository as its output", "merge again, or restore the file")
 
@@ -38,6 +43,34 @@ def merged_by(report: Report) -> Method:
     """The method that merged the weights: the report's own, or that of the candidate that was chosen."""
     comparison = report.comparison
     return comparison.candidates[comparison.selected].method if comparison else report.method
+
+
+def _unfit_module(module: ModuleOverlap, experts: list[str]) -> str:
+    """What is wrong with the counts of one kind of module; empty if nothing is."""
+    rows = [module.elements, module.anyone, module.several, *module.experts.values()]
+    if [*module.experts] != experts:
+        return "they are of other experts"
+    if any(len(row) != len(module.layers) for row in rows) or len({*module.layers}) < len(module.layers):
+        return "layers are missing, or there twice"
+    for elements, anyone, several, *changed in zip(*rows, strict=True):
+        if not (0 <= several <= anyone <= elements and 0 <= min(changed) <= max(changed) <= anyone <= sum(changed)):
+            return "more was changed than there is"
+    return ""
+
+
+def _unfit_scores(evaluation: ReportedEvaluation, experts: list[str]) -> Iterator[str]:
+    """What is wrong with the task scores."""
+    known = {BASE, BACKBONE, MERGE, *(EXPERT + name for name in experts)}
+    if not evaluation.models.keys() <= known or any(
+        t.expert not in {None, *experts} for t in evaluation.tasks.values()
+    ):
+        yield "they are of other models"
+    if any(not scores.keys() <= evaluation.tasks.keys() for scores in evaluation.models.values()):
+        yield "they are of other tasks"
+    if any(bar.task not in evaluation.tasks for bar in evaluation.gate):
+        yield "the gate is about other tasks"
+    if not all(isfinite(value) for bar in evaluation.gate for value in (bar.least, bar.found)):
+        yield "a bound of the gate is not finite"
 
 
 def _refuse(found: Iterable[str]) -> None:

@@ -5,14 +5,11 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from ramekin.card.lettering import fitted
-from ramekin.choice import ReportedActivation, ReportedCandidate, ReportedComparison, ReportedTransplant
+from ramekin.choice import CLOSE, ReportedActivation, ReportedCandidate, ReportedComparison, ReportedTransplant
 from ramekin.methods import Method
 from ramekin.report import Report
 
 Measure = Literal["aos", "likelihood", "scores"]
-
-CLOSE: Final = 0.005
-"""Candidates that are closer in mean AOS than this are not told apart by it (arm/choosing.py, which needs numpy)."""
 
 MEASURES: Final[Mapping[str, str]] = {
     "aos": "overlap of neurons",

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
 from io import StringIO
 from typing import Final
 
@@ -24,17 +25,22 @@ _TAGS: Final = ("merge", "ramekin")
 
 
 class _PlainRepresenter(SafeRepresenter):
-    """Represents strings, lists of strings and mappings of these; quotes every string that could be read otherwise."""
+    """Represents strings, finite numbers, lists and mappings; quotes every string that could be read otherwise."""
 
     def represent_plain_string(self, value: str) -> ScalarNode:
         bare = _UNQUOTED.fullmatch(value) and value.lower() not in _WORDS_OF_YAML
         return self.represent_scalar("tag:yaml.org,2002:str", value, style=None if bare else '"')
+
+    def represent_plain_number(self, value: float) -> ScalarNode:
+        # With an exponent it would be a number to one YAML and a string to the other.
+        return self.represent_scalar("tag:yaml.org,2002:float", f"{Decimal(repr(value)):f}")
 
     def ignore_aliases(self, data: object) -> bool:
         return True
 
 
 _PlainRepresenter.add_representer(str, _PlainRepresenter.represent_plain_string)
+_PlainRepresenter.add_representer(float, _PlainRepresenter.represent_plain_number)
 
 
 def front_matter(lock: Lock, texts: CardTexts, licence: Inheritance, method: str) -> FrontMatter:
@@ -71,6 +77,11 @@ def method_tag(method: str) -> str:
 
 def dump_front_matter(data: FrontMatter) -> str:
     """The YAML between the two lines of dashes, with those lines."""
+    return f"---\n{dump_yaml(dict(data))}---\n"
+
+
+def dump_yaml(data: object) -> str:
+    """Plain values as YAML that every reader reads alike, in the order that they have."""
     yaml = YAML(typ="safe", pure=True)
     yaml.Representer = _PlainRepresenter
     yaml.default_flow_style = False
@@ -78,8 +89,8 @@ def dump_front_matter(data: FrontMatter) -> str:
     yaml.width = 1 << 16
     yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
     stream = StringIO()
-    yaml.dump(dict(data), stream)
-    return f"---\n{stream.getvalue()}---\n"
+    yaml.dump(data, stream)
+    return stream.getvalue()
 
 
 def _union(facts: Sequence[CardFacts], name: str) -> list[str]:

@@ -7,6 +7,7 @@ from ramekin.card.contest import Contest, Entry, kept, label
 from ramekin.card.lettering import fitted
 from ramekin.card.numbers import decimal
 from ramekin.markdown import plain
+from ramekin.plan.quantities import plural
 
 _MARGIN: Final = 20
 _NAMES: Final = 214
@@ -15,7 +16,7 @@ _ROW: Final = 32
 _GAP: Final = 14
 _MEAN: Final = 76
 _TAG: Final = 62
-_LEAST_WIDTH: Final = 640
+_LEAST_WIDTH: Final = 720
 _MOST_ROWS: Final = 24
 _MOST_COLUMNS: Final = 12
 _FEW: Final = 6
@@ -130,7 +131,7 @@ def lay_out_heat(contest: Contest) -> HeatPlot:
         rows=tuple(
             HeatRow(
                 y=header + _ROW * (place + 0.5),
-                name=label(entry, _NAMES - 24),
+                name=label(entry, _NAMES - 10),
                 cells=_cells(
                     entry, contest, [(name, x, cell) for name, x in zip(benchmarks, edges, strict=True)], mean, shades
                 ),
@@ -151,8 +152,8 @@ def describe_heat(contest: Contest) -> str:
     ranked = contest.ranked("aos")
     best, winner, shades = ranked[0], contest.winner, _Shades.of(contest)
     told = (
-        f"A heat map of the activation-overlap scores of {_number(len(ranked), 'candidate')} on "
-        f"{_number(len(contest.benchmarks), 'benchmark')}, {decimal(shades.least, 3)} to {decimal(shades.most, 3)}. "
+        f"A heat map of the activation-overlap scores of {plural(len(ranked), 'candidate')} on "
+        f"{plural(len(contest.benchmarks), 'benchmark')}, {decimal(shades.least, 3)} to {decimal(shades.most, 3)}. "
         f"{plain(best.name, 80)} has the highest mean, {decimal(best.aos or 0.0)}"
     )
     if best.chosen:
@@ -215,9 +216,5 @@ def _cells(
 def _left_out(contest: Contest, rows: int, columns: int) -> str:
     """What there was no room for."""
     candidates, benchmarks = len(contest.entries) - rows, len(contest.benchmarks) - columns
-    parts = [_number(n, what) for n, what in ((candidates, "candidate"), (benchmarks, "benchmark")) if n > 0]
+    parts = [plural(n, what) for n, what in ((candidates, "candidate"), (benchmarks, "benchmark")) if n > 0]
     return f"And {' and '.join(parts)} more; the mean is over all benchmarks." if parts else ""
-
-
-def _number(count: int, what: str) -> str:
-    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"

@@ -1,8 +1,10 @@
 """Numbers as a card shows them."""
 
-from collections.abc import Callable, Mapping
+from types import SimpleNamespace
 from typing import Final
 
+_WORDS: Final = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+_FRACTIONS: Final = {2: "half", 3: "a third", 4: "a quarter"}
 _UNITS: Final = ((10**12, "T"), (10**9, "B"), (10**6, "M"), (10**3, "k"))
 
 
@@ -51,14 +53,40 @@ def decimal(value: float, digits: int = 4) -> str:
     return f"{value:.{digits}f}".replace("-", "") if abs(value) < 0.5 * 10**-digits else f"{value:.{digits}f}"
 
 
+def factor(value: float) -> str:
+    """A factor with four digits: `1.2`, `1.007`."""
+    return f"{value:.4g}"
+
+
+def times(value: float) -> str:
+    """A factor with the sign that says that it is one."""
+    return f"\N{MULTIPLICATION SIGN}{factor(value)}"
+
+
 def score(value: float) -> str:
     """A score, of whatever scale: `0.590`, `59.0`, `1,590`."""
     return f"{value:,.{3 if abs(value) < 10 else 1 if abs(value) < 1000 else 0}f}"
 
 
-FILTERS: Final[Mapping[str, Callable[..., str]]] = {
-    "grouped": grouped,
-    "short": short,
-    "percent": percent,
-    "ratio": ratio,
-}
+def spelled(count: int) -> str:
+    """A small number as a word: `three`."""
+    return _WORDS[count] if count < len(_WORDS) else str(count)
+
+
+def fraction(parts: int) -> str:
+    """One of so many parts, as a sentence has it: `a third`."""
+    return _FRACTIONS.get(parts, f"1/{parts}")
+
+
+NUMBERS: Final = SimpleNamespace(
+    grouped=grouped,
+    short=short,
+    percent=percent,
+    ratio=ratio,
+    decimal=decimal,
+    factor=factor,
+    score=score,
+    spelled=spelled,
+    fraction=fraction,
+)
+"""What templates write numbers with."""

@@ -19,7 +19,7 @@ _HEADER: Final = 92
 _BARS: Final = 170
 _LABELS: Final = 34
 _ROW: Final = 34
-_LEAST_WIDTH: Final = 640
+_LEAST_WIDTH: Final = 780
 _LONGEST_NAME: Final = 24
 _NAME_WIDTH: Final = 108
 _LEAST_VISIBLE: Final = 1.5
@@ -115,7 +115,7 @@ def lay_out_overlap(report: Report, patterns: Patterns) -> OverlapPlot:
         right=width - _MARGIN,
         names_width=_NAMES - 24,
         baseline=baseline,
-        bar_width=min(34, step - 10),
+        bar_width=min(40, step - 10),
         small=step < _ROOMY,
         row_height=_ROW,
         title="Which experts changed which weights",
@@ -142,7 +142,7 @@ def _who(pattern: Pattern) -> str:
 
 def _step(columns: int) -> int:
     """Distance of two columns: as wide as fits a card with few, and legible when scaled down with many."""
-    return 60 if columns <= 7 else 52 if columns <= 10 else 44
+    return 76 if columns <= 7 else 52 if columns <= 10 else 44
 
 
 def _subtitle(patterns: Patterns) -> str:

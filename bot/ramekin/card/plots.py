@@ -5,11 +5,15 @@ from typing import Any, Final
 
 from ramekin.card.candidates_plot import lay_out_candidates
 from ramekin.card.contest import Contest, arranged, contest_of
+from ramekin.card.density_plot import has_density, lay_out_density
 from ramekin.card.heat_plot import lay_out_heat
 from ramekin.card.layers_plot import lay_out_layers, lay_out_transplant
+from ramekin.card.modules_plot import has_modules, lay_out_modules
 from ramekin.card.overlap_plot import lay_out_overlap
 from ramekin.card.patterns import patterns_of
 from ramekin.card.roles_plot import lay_out_roles
+from ramekin.card.scores_plot import lay_out_scores
+from ramekin.card.scoring import scoring_of
 from ramekin.choice import ReportedComparison
 from ramekin.report import Report
 from ramekin.templating import template_environment
@@ -23,6 +27,12 @@ def render_plots(report: Report) -> dict[str, str]:
     """
     names = tuple(expert.name for expert in report.experts)
     drawn = {"overlap.svg": _draw("overlap.svg", lay_out_overlap(report, patterns_of(report.overlap, names)))}
+    if has_density(report):
+        drawn["density.svg"] = _draw("density.svg", lay_out_density(report))
+    if has_modules(report):
+        drawn["modules.svg"] = _draw("modules.svg", lay_out_modules(report))
+    if scoring := scoring_of(report):
+        drawn["scores.svg"] = _draw("scores.svg", lay_out_scores(scoring))
     contest = contest_of(report)
     return drawn | (_drawn(contest) if contest else {})
 
@@ -62,3 +72,6 @@ _PLOTS: Final[Mapping[str, Callable[[Contest], Any]]] = {
     "transplant.svg": lay_out_transplant,
 }
 _TEMPLATES: Final = {"aos-layers.svg": "layers.svg", "transplant.svg": "layers.svg"}
+
+PLOTS: Final = frozenset({"overlap.svg", "density.svg", "modules.svg", "scores.svg", *_PLOTS})
+"""Names of all plots that there can be."""

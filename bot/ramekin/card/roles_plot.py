@@ -11,7 +11,10 @@ from ramekin.markdown import plain
 
 _MARGIN: Final = 20
 _NAMES: Final = 132
-_TOP: Final = 164
+_TOP: Final = 112
+_SLANTED: Final = 52
+"""So much more room heads take that do not fit above their columns."""
+
 _BETWEEN: Final = 44
 _LEAST_WIDTH: Final = 640
 _MOST: Final = 12
@@ -69,6 +72,7 @@ class RolesPlot:
     height: int
     margin: int
     top: int
+    slanted: bool
     cell: int
     bottom: int
     title: str
@@ -94,25 +98,28 @@ def lay_out_roles(contest: Contest) -> RolesPlot:
         sides.append(("in all that is said", activation.overlap_agnostic))
     highest = max(_highest(overlap, benchmarks) for _, overlap in sides) or 1.0
     side = cell * len(benchmarks)
+    slanted = any(fitted(name, cell + 4) != fitted(name, 96) for name in benchmarks)
+    top = _TOP + (_SLANTED if slanted else 0)
     left = _MARGIN + _NAMES
     # The captions below need some room, also below small matrices.
     stride = max(side, 190) + _BETWEEN
-    bottom = _TOP + side
+    bottom = top + side
     left_out = len(contest.benchmarks) - len(benchmarks)
     return RolesPlot(
         width=max(_LEAST_WIDTH, left + stride * len(sides) - _BETWEEN + _MARGIN + 40),
         height=bottom + (98 if left_out else 76),
         margin=_MARGIN,
-        top=_TOP,
+        top=top,
+        slanted=slanted,
         cell=cell,
         bottom=bottom,
         title="How far the experts use the same neurons",
         subtitle="Neurons that matter to both of two experts, as part of those that matter to either",
         footer=f"And {left_out} more {'benchmark' if left_out == 1 else 'benchmarks'}." if left_out else "",
         description=describe_roles(contest),
-        names=tuple((_TOP + cell * (n + 0.5), fitted(name, _NAMES - 12)) for n, name in enumerate(benchmarks)),
+        names=tuple((top + cell * (n + 0.5), fitted(name, _NAMES - 12)) for n, name in enumerate(benchmarks)),
         matrices=tuple(
-            _matrix(title, overlap, benchmarks, (left + stride * place, cell), highest)
+            _matrix(title, overlap, benchmarks, (left + stride * place, top, cell), highest)
             for place, (title, overlap) in enumerate(sides)
         ),
     )
@@ -131,16 +138,16 @@ def describe_roles(contest: Contest) -> str:
 
 
 def _matrix(
-    title: str, overlap: ReportedCrossOverlap, benchmarks: tuple[str, ...], place: tuple[int, int], highest: float
+    title: str, overlap: ReportedCrossOverlap, benchmarks: tuple[str, ...], place: tuple[int, int, int], highest: float
 ) -> Matrix:
-    left, cell = place
+    left, top, cell = place
     fields = []
     for row, one in enumerate(benchmarks):
         for column, other in enumerate(benchmarks):
             value = overlap.pairwise[one].get(other, 1.0)
             depth = _PALEST + (_DEEPEST - _PALEST) * min(1.0, value / highest)
             pair = f"{plain(one, 64)} and {plain(other, 64)}: {percent(value)}"
-            x, y = left + cell * column, _TOP + cell * row
+            x, y = left + cell * column, top + cell * row
             same = one == other
             fields.append(Field(x, y, rough_percent(value), round(depth, 3), same, plain(one, 64) if same else pair))
     return Matrix(

@@ -1,13 +1,19 @@
 """What one pass over all inputs tells: how the experts' changes overlap."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from ramekin.checkpoint.modules import OTHER, part_of
 from ramekin.merge.loops.compiling import Counts
 from ramekin.methods.ram import Overlap
 from ramekin.plan.layout import Layout
+from ramekin.report import ModuleOverlap
+
+_MOST_MODULES: Final = 40
+"""More kinds of module than these are no longer told apart: a report is read by people too."""
 
 
 class _Part(BaseModel):
@@ -19,13 +25,20 @@ class TensorOverlap(_Part):
 
     Attributes:
         elements: Elements of the tensor.
+        anyone: Elements that at least one expert changed.
         changed: Elements that each expert changed, in manifest order.
         unique: Elements that each expert alone changed.
     """
 
     elements: int
+    anyone: int
     changed: tuple[int, ...]
     unique: tuple[int, ...]
+
+    @property
+    def several(self) -> int:
+        """Elements that at least two experts changed."""
+        return self.anyone - sum(self.unique)
 
     @property
     def shared(self) -> tuple[int, ...]:
@@ -39,6 +52,7 @@ class TensorOverlap(_Part):
         patterns = np.arange(len(counts))
         return cls(
             elements=int(counts.sum()),
+            anyone=int(counts[1:].sum()),
             changed=tuple(int(counts[patterns >> t & 1 == 1].sum()) for t in experts),
             unique=tuple(int(counts[1 << t]) for t in experts),
         )
@@ -70,4 +84,39 @@ def joined(probes: Sequence[Probe], layout: Layout) -> Probe:
         overlap=Overlap(tuple(counts)),
         by_tensor={name: found[name] for name in names if name in found},
         bytes_read=sum(probe.bytes_read for probe in probes),
+    )
+
+
+def by_module(by_tensor: Mapping[str, TensorOverlap], experts: Sequence[str]) -> dict[str, ModuleOverlap]:
+    """The statistics of tensors as those of kinds of module, layer by layer, in the order in which they come.
+
+    Args:
+        by_tensor: By tensor.
+        experts: Their names in manifest order.
+    """
+    sums: dict[str, dict[int | None, Counts]] = {}
+    for name, found in by_tensor.items():
+        part, counts = part_of(name), np.array([found.elements, found.anyone, found.several, *found.changed], np.int64)
+        _add(sums.setdefault(part.module, {}), part.layer, counts)
+    sizes = {module: sum(int(counts[0]) for counts in layers.values()) for module, layers in sums.items()}
+    ranked = sorted((module for module in sums if module != OTHER), key=lambda module: -sizes[module])
+    for module in ranked[_MOST_MODULES:]:
+        for layer, counts in sums.pop(module).items():
+            _add(sums.setdefault(OTHER, {}), layer, counts)
+    return {module: _module(layers, experts) for module, layers in sums.items()}
+
+
+def _add(layers: dict[int | None, Counts], layer: int | None, counts: Counts) -> None:
+    layers[layer] = layers[layer] + counts if layer in layers else counts
+
+
+def _module(layers: Mapping[int | None, Counts], experts: Sequence[str]) -> ModuleOverlap:
+    order = sorted(layers, key=lambda layer: -1 if layer is None else layer)
+    elements, anyone, several, *changed = zip(*(layers[layer].tolist() for layer in order), strict=True)
+    return ModuleOverlap(
+        layers=tuple(order),
+        elements=elements,
+        anyone=anyone,
+        several=several,
+        experts=dict(zip(experts, changed, strict=True)),
     )
