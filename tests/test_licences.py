@@ -1,5 +1,7 @@
 """The licence of a merge, by table."""
 
+from itertools import combinations_with_replacement
+
 import pytest
 
 from ramekin.hub.cards import LICENSES
@@ -70,6 +72,33 @@ TABLE = [
     (["apache-2.0", "apache-2.0<?"], None, "unknown", None, True),
     (["apache-2.0", "apache-2.0<cc-by-nc-4.0"], None, NC, None, False),
     (["gpl-3.0-or-later", "mit"], None, "gpl-3.0", None, False),
+    (["apache-2.0", "lgpl-3.0-only"], None, "lgpl-3.0", None, False),
+    (["cc-by-4.0", "cc-by-3.0", "odc-by"], None, "odc-by", None, False),
+    (["mit", "odbl"], None, "odbl", None, False),
+    (["eupl-1.1", "eupl-1.2"], None, "eupl-1.2", None, False),
+    (["eupl-1.2", "agpl-3.0"], None, "agpl-3.0", None, False),
+    (["gpl", "mit"], "gpl-3.0", "gpl-3.0", None, False),
+    (["apache-2.0", "cc-by-4.0"], "cc-by-sa-4.0", "cc-by-sa-4.0", None, False),
+    (["apache-2.0", NCSA], None, NCSA, None, False),
+    (["apache-2.0", "apple-amlr"], None, "apple-amlr", None, False),
+    (["fair-noncommercial-research-license", NC], None, "fair-noncommercial-research-license", None, False),
+    (["llama2", "llama3"], None, "other", "llama2 and llama3", False),
+    (["openrail++", "bigcode-openrail-m"], None, "other", "openrail++ and bigcode-openrail-m", False),
+    (["other:Qwen Research License", "other:qwen"], None, "other", "qwen and qwen-research", False),
+    (["gemma", "llama3.1", "mit", NC], None, "other", f"llama3.1 and gemma and {NC}", False),
+    (["apache-2.0", "mit<qwen"], None, "other", "qwen", False),
+    (["apache-2.0", "mit<llama3.3"], None, "llama3.3", None, False),
+    # Unknown terms stay private whatever else is there, until a licence is named that meets all that is known.
+    ([NC, None], None, "unknown", None, True),
+    ([NC, None], NC, NC, None, False),
+    (["gpl-3.0", None], "gpl-3.0", "gpl-3.0", None, False),
+    (["llama3.1", "other:house-rules"], None, "unknown", None, True),
+    (["other:house-rules", "other:other-rules"], None, "unknown", None, True),
+    # `other` says that there are terms, and not which.
+    (["apache-2.0", None], "other", "other", "other", True),
+    (["apache-2.0", "other:house-rules"], "other", "other", "house-rules", True),
+    # A card with several: whether one may choose, or all hold, it does not say.
+    (["apache-2.0", "mit, cc-by-nc-4.0"], None, "unknown", None, True),
 ]
 
 
@@ -101,6 +130,23 @@ CONFLICTS = [
     (["llama3.1", "mit"], "apache-2.0", ["card.license", "llama3.1"]),
     (["mit"], "aphache-2.0", ["aphache-2.0", "Hub"]),
     (["mit"], "gpl-3.0-or-more", ["gpl-3.0-or-more"]),
+    (["apache-2.0", "cc-by-nc-nd-4.0"], None, ["cc-by-nc-nd-4.0", "org/s1"]),
+    (["cc-by-nc-nd-3.0"], NC, ["cc-by-nc-nd-3.0", "org/s0"]),
+    (["mit", f"mit<{ND}"], None, [ND, "org/parent", "org/s1", "no derivatives"]),
+    (["gpl-3.0", NC], None, ["gpl-3.0", "org/s0", NC, "org/s1"]),
+    (["gpl-3.0", NCSA], None, ["gpl-3.0", NCSA]),
+    (["agpl-3.0", "openrail"], None, ["agpl-3.0", "openrail"]),
+    (["mpl-2.0", NC], None, ["mpl-2.0", NC]),
+    (["lgpl-3.0", "other:qwen"], None, ["lgpl-3.0", "qwen"]),
+    (["cc-by-sa-4.0", "odbl"], None, ["cc-by-sa-4.0", "odbl"]),
+    (["gpl-2.0", "lgpl-3.0"], None, ["gpl-2.0", "lgpl-3.0"]),
+    (["gpl-2.0", "afl-3.0"], None, ["gpl-2.0", "afl-3.0"]),
+    (["cc-by-nc-sa-4.0", "llama3.1"], None, [NCSA, "llama3.1"]),
+    (["grok2-community", "llama3.1"], None, ["grok2-community", "llama3.1", "Grok"]),
+    (["apache-2.0", "apple-amlr"], "apache-2.0", ["card.license", "apple-amlr"]),
+    (["gemma", None], "mit", ["card.license", "gemma"]),
+    (["gpl-3.0", "mit"], "mit", ["card.license", "gpl-3.0"]),
+    (["mit", "gpl-2.0<gpl-3.0"], None, ["gpl-2.0", "gpl-3.0", "org/parent"]),
 ]
 
 
@@ -110,6 +156,26 @@ def test_what_cannot_be_merged(sources, chosen, words):
     assert len(problems) == 1
     assert all(word in problems[0].what for word in words)
     assert problems[0].hint
+
+
+def test_any_two_licences():
+    """Whatever comes together: what one of them forbids, the merge does not allow, or there is none."""
+    for one, two in combinations_with_replacement(LICENCES.values(), 2):
+        result = inherit(claims(*(id_ if id_ in HUB_IDS else f"other:{id_}" for id_ in (one.id, two.id))))
+        kinds = {one.kind, two.kind}
+        if result.problems or Kind.NO_DERIVATIVES in kinds:
+            told = " ".join(problem.what for problem in result.problems)
+            refused = {licence.id for licence in (one, two) if licence.kind is Kind.NO_DERIVATIVES} or {one.id, two.id}
+            assert all(f"`{id_}`" in told for id_ in refused), (one.id, two.id)
+            continue
+        output = find_licence(result.license, result.license_name)
+        assert result.private_only == (Kind.UNKNOWN in kinds)
+        assert output.kind not in {Kind.FREE, Kind.PERMISSIVE} or kinds <= {Kind.FREE, Kind.PERMISSIVE}
+        if not (one.trade and two.trade):
+            assert not output.trade or output.kind is Kind.UNKNOWN, (one.id, two.id)
+            assert "Not for commercial use" in " ".join(result.notices)
+        for licence in (one, two):
+            assert all(duty in result.notices for duty in licence.duties)
 
 
 def test_all_problems_are_reported_at_once():

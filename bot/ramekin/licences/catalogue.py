@@ -234,6 +234,12 @@ LICENCES: Final[dict[str, Licence]] = {
 HUB_IDS: Final = frozenset(LICENCES) - _NAMED
 
 
+def known_id(id_: str | None, name: str | None) -> str | None:
+    """The id that stands for what a card declares: for `other` that of the named licence, if it is in the table."""
+    found = find_licence(id_, name)
+    return found.id if id_ == "other" and found.id in LICENCES else id_
+
+
 def find_licence(id_: str | None, name: str | None = None) -> Licence:
     """The licence that a card declares.
 

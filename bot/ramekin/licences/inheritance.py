@@ -16,6 +16,7 @@ from ramekin.lock.model import Lock, PinnedSource
 from ramekin.markdown import https_url
 from ramekin.text import printable
 
+_UNREAD: Final = "not to be had"
 _LEAVE_OUT: Final = "leave out one of the sources, or ask its authors for other terms"
 _NAME_ONE: Final = "name one as `card.license` if you know it, or keep the output private"
 
@@ -98,7 +99,8 @@ def inherit(claims: Sequence[Claim], chosen: str | None = None) -> Inheritance:
     inherited = _inherited(claims)
     unknown = [part for part in inherited if part.licence.kind is Kind.UNKNOWN]
     output = find_licence(chosen) if chosen is not None else None
-    named = output is not None and output.id != "unknown"
+    # `other` says that there are terms, and not which.
+    named = output is not None and output.id not in {"other", "unknown"}
     problems = (*_conflicts(inherited), *_choice(inherited, chosen, output))
     derived = _derive(inherited) if output is None or output.id == "other" else Inheritance(output.hub_id)
     if output is not None and output.id not in HUB_IDS and output.id in LICENCES:
@@ -130,7 +132,8 @@ def _inherited(claims: Sequence[Claim]) -> tuple[_Inherited, ...]:
         for parent, license_ in claim.parents.items():
             # A parent that is a source itself speaks for itself, at the commit that is pinned.
             if parent not in declared:
-                add(Claim(claim.role, parent, license_), f"{parent} (from which {claim.source} descends)")
+                stated = license_ or _UNREAD
+                add(Claim(claim.role, parent, stated), f"{parent} (from which {claim.source} descends)")
     rank = {licence: place for place, licence in enumerate(LICENCES.values())}
     ordered = sorted(origins, key=lambda licence: (licence.kind is Kind.UNKNOWN, rank.get(licence, len(rank))))
     return tuple(_Inherited(licence, tuple(origins[licence]), links[licence]) for licence in ordered)
@@ -213,7 +216,8 @@ def _notices(inherited: Sequence[_Inherited], chosen: str | None) -> Iterator[st
 
 def _unknown_notice(part: _Inherited, chosen: str | None) -> str:
     who = ", ".join(part.origins)
-    declares = {"none": "declares no licence", "unknown": "declares an unknown licence"}.get(
+    unsaid = {"none": "declares no licence", _UNREAD: "declares no licence that could be read"}
+    declares = (unsaid | {"unknown": "declares an unknown licence"}).get(
         part.licence.id, f"declares the licence “{printable(part.licence.title)}”, whose terms are not known here"
     )
     if chosen is not None:

@@ -100,7 +100,14 @@ class PlannedDisk(BaseModel):
 
 
 def choose_mode(
-    room: Room, layout: Layout, pinned: Pinned, missing: Mapping[str, int], *, passes: int, copied: int
+    room: Room,
+    layout: Layout,
+    pinned: Pinned,
+    missing: Mapping[str, int],
+    *,
+    passes: int,
+    copied: int,
+    beside: int = 0,
 ) -> PlannedDisk:
     """Choose the mode: normal where there is room for it, unless the other one was asked for.
 
@@ -111,12 +118,13 @@ def choose_mode(
         missing: Bytes still to be downloaded, by digest of the file.
         passes: How often the method streams all inputs.
         copied: Bytes of the base's files that the output takes over.
+        beside: Bytes that the normal mode writes beside the output for a while.
     """
     weights = missing_weights(pinned, missing)
     others = sum(missing.values()) - sum(weights.values())
     download, write = sum(missing.values()), layout.total_size + copied
     schedule = plan_schedule(room, layout, pinned, weights, passes=passes, beside=others + copied)
-    normal = ModeCost(disk_bytes=download + write, home_bytes=download, download_bytes=download)
+    normal = ModeCost(disk_bytes=download + write + beside, home_bytes=download, download_bytes=download)
     low_disk = ModeCost(
         disk_bytes=others + schedule.peak + copied,
         home_bytes=others,

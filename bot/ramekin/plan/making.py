@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -18,10 +19,12 @@ from ramekin.plan.difference import changes_between
 from ramekin.plan.disk import Room, choose_mode
 from ramekin.plan.laying import lay_out
 from ramekin.plan.layout import Layout
+from ramekin.plan.measuring import models_written, plan_evaluation
 from ramekin.plan.model import Action, Plan, PlannedLayout, PlannedLicence, PlannedMethod, PlannedSource
 from ramekin.plan.neurons import find_neuronless
 from ramekin.plan.objections import Permissions, inherited, objections
 from ramekin.plan.standing import Standing
+from ramekin.report import CARD_TEMPLATE, Report
 from ramekin.sources import ReadRange, Sources
 from ramekin.store import BlobStore
 from ramekin.threads import at_once
@@ -111,6 +114,7 @@ def make_plan(
         layout=PlannedLayout.of(layout) if layout else None,
         cost=cost,
         changes=changes_between(standing.report, lock, manifest),
+        evaluation=plan_evaluation(manifest),
     )
     return MadePlan(plan, layout, against, room)
 
@@ -187,12 +191,20 @@ def _action(
     if against:
         return "refuse", against[0].what
     if standing.holds(lock.key):
-        if standing.report and standing.report.texts != manifest.card.digest:
+        if standing.report and _other_texts(manifest, standing.report):
             return "card", "the weights are published already, and the card texts have changed"
-        return "nothing", "the Hub holds this merge already"
+        seen = "; whether its `card.template` has changed is seen when it is run" if manifest.card.template else ""
+        return "nothing", f"the Hub holds this merge already{seen}"
     if standing.target.key == lock.key:
         return "publish", f"{len(standing.altered)} published files are no longer as they were merged"
     return "publish", "the Hub holds another merge" if standing.target.key else "nothing is published yet"
+
+
+def _other_texts(manifest: Manifest, report: Report) -> bool:
+    """Whether the published card is of other texts. Of a template no more is known than that there is one."""
+    published, named = report.output.files.get(CARD_TEMPLATE), manifest.card.template is not None
+    known = published.sha256 if published and named else None
+    return (published is not None) != named or report.texts != manifest.card.holding(known).digest
 
 
 def _planned_sources(lock: Lock, facts: Mapping[str, CheckpointFacts]) -> tuple[PlannedSource, ...]:
@@ -218,17 +230,24 @@ def _cost(manifest: Manifest, lock: Lock, layout: Layout, store: BlobStore, room
     at_hand = {f.digest for s in (lock.sources | lock.data).values() for f in s.files.values()} - missing.keys()
     copied = sum(lock.base.files[name].size for name in files_to_copy(lock.base.files))
     pinned = {role: source.files for role, source in lock.sources.items()}
-    disk = choose_mode(room, layout, pinned, missing, passes=manifest.method.passes, copied=copied)
-    if manifest.method.uses_benchmarks and disk.mode == "low-disk":
-        reason = "models that are watched at work have to be there whole"
-        disk = disk.model_copy(update={"mode": "normal", "reason": reason})
+    choose = partial(choose_mode, room, layout, pinned, missing, passes=manifest.method.passes, copied=copied)
+    written = models_written(manifest, lock)
+    disk = choose(beside=layout.total_size if written == "needed" else 0)
+    if written == "wanted":
+        more = choose(beside=layout.total_size)
+        disk = disk if room.shortages(more.normal) else more
+    whole = "are watched at work" if manifest.method.uses_benchmarks else "are measured" if manifest.evaluate else None
+    if whole and disk.mode == "low-disk":
+        disk = disk.model_copy(update={"mode": "normal", "reason": f"models that {whole} have to be there whole"})
     data = [source.files for source in lock.data.values()]
-    resident = _resident_bytes(manifest, layout) if manifest.method.uses_benchmarks else 0
+    resident = _resident_bytes(manifest, layout)
     reads = manifest.method.reads
     return estimate_cost([*pinned.values(), *data], at_hand, layout, reads, copied, resident=resident, disk=disk)
 
 
 def _resident_bytes(manifest: Manifest, layout: Layout) -> int:
-    """Bytes of the model that is watched at work, in the element type that it is run in."""
+    """Bytes of the model that is run, in the element type that it is run in; 0 where none is."""
     wanted = str(getattr(manifest.method, "trace_dtype", "base"))
-    return layout.merged_elements * _BYTES[wanted] if wanted in _BYTES else layout.total_size
+    watched = layout.merged_elements * _BYTES[wanted] if wanted in _BYTES else layout.total_size
+    asked = layout.total_size if manifest.evaluate and manifest.evaluate.command is None else 0
+    return max(watched if manifest.method.uses_benchmarks else 0, asked)

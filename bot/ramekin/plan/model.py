@@ -9,6 +9,7 @@ from ramekin.digests import json_digest
 from ramekin.plan.cost import PlannedCost
 from ramekin.plan.disk import Mode
 from ramekin.plan.layout import Layout
+from ramekin.plan.measuring import PlannedEvaluation
 
 Action = Literal["publish", "card", "nothing", "refuse"]
 """Publish everything, the card alone, nothing since it is published already, or nothing since it cannot be done."""
@@ -167,6 +168,7 @@ class Plan(_Part):
         layout: The merged checkpoint in numbers; None where the checkpoints do not fit together.
         cost: What it takes on this machine; None likewise.
         changes: What differs from what is published.
+        evaluation: What will be measured, and what it must reach; None where nothing will be.
         schema_version: Version of the JSON form.
     """
 
@@ -185,6 +187,7 @@ class Plan(_Part):
     layout: PlannedLayout | None = None
     cost: PlannedCost | None = None
     changes: tuple[Change, ...] = ()
+    evaluation: PlannedEvaluation | None = None
 
     @computed_field  # type: ignore[prop-decorator]
     @property
@@ -194,6 +197,8 @@ class Plan(_Part):
         Left out are the texts for people, what depends on the machine, and the path of the manifest.
         """
         facts = self.model_dump(mode="json", by_alias=True, exclude={*_NOT_HASHED, "schema_version"})
+        if self.evaluation is None:
+            del facts["evaluation"]  # a plan that has none is the one that it was before there were such
         facts["sources"] = [
             {key: value for key, value in source.items() if key not in _NOT_HASHED_OF_SOURCES}
             for source in facts["sources"]

@@ -9,6 +9,7 @@ from ramekin.plan.text import plan_text
 from ramekin.plan.view import (
     HEADLINES,
     cost_texts,
+    evaluation_texts,
     group_findings,
     layout_text,
     licence_text,
@@ -45,7 +46,7 @@ def render_plan(plan: Plan, form: Format, *, endpoint: str = markdown.HUB) -> st
         target=target_text(plan),
         layout=layout_text(plan),
         licence=licence_text(plan),
-        costs=cost_texts(plan),
+        costs=(*evaluation_texts(plan), *cost_texts(plan)),
         most=_MOST_FINDINGS,
         size=size,
         plural=plural,

@@ -11,6 +11,7 @@ from ramekin.plan.view import (
     HEADLINES,
     Group,
     cost_texts,
+    evaluation_texts,
     group_findings,
     layout_text,
     licence_text,
@@ -41,8 +42,8 @@ def plan_text(plan: Plan) -> str:
     lines += _item("Output", f"{printable(plan.target.repo, 100)}, {target_text(plan)}")
     lines += _item("Weights", layout_text(plan))
     lines += _item("Licence", licence_text(plan))
-    for label, text in cost_texts(plan):
-        lines += _item(label, text)
+    for label, text in (*evaluation_texts(plan), *cost_texts(plan)):
+        lines += _item(label, printable(text, 2_000))
     if plan.notes:
         lines += ["", "Notes", *_groups(group_findings(plan.notes))]
     if plan.licence.notices:

@@ -100,6 +100,18 @@ def cost_texts(plan: Plan) -> tuple[tuple[str, str], ...]:
     )
 
 
+def evaluation_texts(plan: Plan) -> tuple[tuple[str, str], ...]:
+    """What will be measured, and what it must reach, likewise."""
+    planned = plan.evaluation
+    if planned is None:
+        return ()
+    models = ", ".join(name.removeprefix("expert:") for name in planned.models[:-1])
+    of = f"the merge, beside {models}" if models else "the merge"
+    tasks = ", ".join(planned.tasks) or "what it prints"
+    gate = (("Gate", f"published only if it reaches: {'; '.join(planned.gate)}"),) if planned.gate else ()
+    return (("Evaluation", f"{tasks}; of {of}; by {planned.harness}"), *gate)
+
+
 def _mode_text(disk: PlannedDisk) -> str:
     """The mode, why, and what the other one would take."""
     names = {"normal": "normal mode", "low-disk": "low-disk mode"}

@@ -10,7 +10,8 @@ from ramekin.lock.file import read_lock
 from ramekin.manifest.reading import LoadedManifest
 from ramekin.plan.standing import Standing
 from ramekin.publish.committing import Published, publish
-from ramekin.report import REPORT_NAME, FileRecord, redacted
+from ramekin.publish.telling import Background
+from ramekin.report import CARD_TEMPLATE, REPORT_NAME, FileRecord, redacted
 from ramekin.workbench import Workbench
 
 _MANIFEST: Final = "ramekin/merge.yaml"
@@ -18,12 +19,21 @@ _LOCK: Final = "ramekin/merge.lock"
 _LIMIT: Final = 32 << 20
 
 
-def publish_card(bench: Workbench, loaded: LoadedManifest, standing: Standing) -> Published:
+def publish_card(
+    bench: Workbench, loaded: LoadedManifest, standing: Standing, background: Background | None = None
+) -> Published:
     """Render the card of the published merge with the manifest's new texts, and publish nothing but that.
+
+    Args:
+        bench: The tools.
+        loaded: The manifest.
+        standing: The repository as the plan saw it.
+        background: What a pull request tells; given if one is to be opened instead of committing to the branch.
 
     Raises:
         PublishError: The Hub refuses, or somebody else has written to the repository since the plan.
     """
+    from ramekin.card.template import find_template
     from ramekin.card.writing import write_card
     from ramekin.digests import sha256_of
 
@@ -32,18 +42,23 @@ def publish_card(bench: Workbench, loaded: LoadedManifest, standing: Standing) -
         raise PublishError(f"{target.repo}: holds no merge of ours", "publish the merge first, with `ramekin run`")
     with tempfile.TemporaryDirectory(prefix="ramekin-card-") as name:
         directory = Path(name)
-        write_atomically(directory / _LOCK, bench.client.read(target.repo, target.head, _LOCK, 0, _LIMIT))
+        write_atomically(directory / _LOCK, bench.writer.read(target.repo, target.head, _LOCK, 0, _LIMIT))
         write_atomically(directory / _MANIFEST, loaded.text.encode())
         manifest = directory / _MANIFEST
         files = dict(report.output.files)
         files[_MANIFEST] = FileRecord(size=manifest.stat().st_size, sha256=sha256_of(manifest))
+        files.pop(CARD_TEMPLATE, None)
+        if template := find_template(loaded):
+            write_atomically(directory / CARD_TEMPLATE, template.content)
+            files[CARD_TEMPLATE] = template.record
         output = report.output.model_copy(update={"files": files})
         changed = report.model_copy(update={"texts": loaded.manifest.card.digest, "output": output})
         lock = read_lock(directory / _LOCK)
         if lock:
             changed = redacted(changed, lock, samples=loaded.manifest.card.samples)
         write_atomically(directory / REPORT_NAME, changed.to_json().encode())
-        write_card(directory, bench.environment.endpoint)
+        write_card(directory, bench.environment.endpoint, template)
         plots = sorted(str(p.relative_to(directory)) for p in (directory / "ramekin" / "plots").glob("*.svg"))
-        names = ["README.md", REPORT_NAME, _MANIFEST, *plots]
-        return publish(bench.writer, loaded.manifest, standing, {path: directory / path for path in names})
+        names = ["README.md", REPORT_NAME, _MANIFEST, *plots, *([CARD_TEMPLATE] if template else [])]
+        content = {path: directory / path for path in names}
+        return publish(bench.writer, loaded.manifest, standing, content, background=background)

@@ -2,27 +2,31 @@
 
 import json
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+import tempfile
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from ramekin.answers import NoAnswer
 from ramekin.atomic import write_atomically
-from ramekin.errors import DamagedError, PublishError, SourceError
+from ramekin.attestation.statement import ATTESTATION, Statement, lies_in
+from ramekin.errors import DamagedError, PublishError
 from ramekin.manifest.model import Manifest
 from ramekin.plan.standing import Standing, look_at
-from ramekin.publish.change import Change, StaleParentError
+from ramekin.publish.change import Change, StaleParentError, title_of
+from ramekin.publish.eval_results import results_of
+from ramekin.publish.landing import commit, publishing
+from ramekin.publish.proposing import go_on, propose
+from ramekin.publish.telling import Background
 from ramekin.report import REPORT_NAME, FileRecord, Report
-from ramekin.text import printable
 
 if TYPE_CHECKING:
     from ramekin.publish.writer import HubWriter
 
-_TRIES: Final = 3
 # A repository with the weights of two models loads as neither.
 _WEIGHTS: Final = re.compile(r"(pytorch_)?model(-\d+-of-\d+)?\.(safetensors|bin)(\.index\.json)?")
+# Written with the card, and like it not named by the report.
+_OF_THE_CARD: Final = ("ramekin/plots/", ".eval_results/ramekin.")
 
 
 @dataclass(frozen=True)
@@ -31,15 +35,19 @@ class Published:
 
     Attributes:
         repo: Repository.
-        commit: Commit that holds it; None where it was there already in a pull request.
+        commit: Commit that holds it.
         url: Address of the commit or pull request.
         fresh: Whether this run made it; otherwise it was there already.
+        pull_request: Whether it is in a pull request.
+        notes: What of it was left out, and why.
     """
 
     repo: str
-    commit: str | None
+    commit: str
     url: str
     fresh: bool
+    pull_request: bool = False
+    notes: tuple[str, ...] = ()
 
 
 def publish(
@@ -49,8 +57,7 @@ def publish(
     files: Mapping[str, Path],
     *,
     uploaded: Mapping[str, FileRecord] | None = None,
-    pull_request: bool = False,
-    tag: str | None = None,
+    background: Background | None = None,
 ) -> Published:
     """Publish a merged directory, or the changed card alone.
 
@@ -60,32 +67,38 @@ def publish(
         standing: The repository as the plan saw it.
         files: What to write, by path in the repository; the report is among them.
         uploaded: What to write beside them, and the Hub has already.
-        pull_request: Open a pull request instead of committing to the branch.
-        tag: Tag to put on the commit.
+        background: What a pull request tells; given if one is to be opened instead of committing to the branch.
 
     Raises:
         StaleParentError: Somebody else has written to the repository since the plan.
-        PublishError: The Hub refuses, or cannot be reached.
+        PublishError: The Hub refuses, or cannot be reached; or a pull request does not hold what it should.
     """
     report = Report.model_validate_json(files[REPORT_NAME].read_bytes())
-    with _publishing():
+    with publishing(), tempfile.TemporaryDirectory(prefix="ramekin-results-") as name:
         standing = _made_ready(client, manifest, standing)
-        change = _change(report, standing, files, uploaded or {})
-        if pull_request and (waiting := client.open_pull_requests(standing.target.repo, change.message)):
-            return Published(standing.target.repo, None, waiting[0], fresh=False)
-        published = _commit(client, manifest, standing, change, pull_request=pull_request)
-    if tag and published.commit and not pull_request:
-        put_tag(client, published.repo, tag, published.commit)
-    return published
+        repo, results = standing.target.repo, results_of(client, manifest, report)
+        content = {**files, **results.write(Path(name))}
+        if background is None:
+            landed = commit(client, manifest, standing, _change(report, standing, content, uploaded or {}))
+            return Published(repo, landed.commit, landed.url, fresh=True, notes=results.notes)
+        ready = propose(client, background, standing, lambda there: _change(report, there, content, uploaded or {}))
+        return Published(repo, ready.commit, ready.url, fresh=ready.fresh, pull_request=True, notes=results.notes)
 
 
-@contextmanager
-def _publishing() -> Iterator[None]:
-    """What cannot be read while publishing is no missing source."""
-    try:
-        yield
-    except SourceError as error:
-        raise PublishError(problems=error.problems) from error
+def waiting(client: "HubWriter", background: Background, standing: Standing) -> Published | None:
+    """The pull request of an earlier run that holds what is to be published, verified and ready, if there is one.
+
+    Raises:
+        PublishError: The Hub refuses, or what it holds is not what was sent; the pull request then stays a draft.
+    """
+    manifest, lock = background.manifest, background.lock
+    card = standing.holds(lock.key)
+    ready = go_on(
+        client, background, standing, title_of(manifest.method.name, lock.key, manifest.card.digest, card=card)
+    )
+    if ready is None:
+        return None
+    return Published(standing.target.repo, ready.commit, ready.url, fresh=ready.fresh, pull_request=True)
 
 
 def _made_ready(client: "HubWriter", manifest: Manifest, standing: Standing) -> Standing:
@@ -101,6 +114,11 @@ def _made_ready(client: "HubWriter", manifest: Manifest, standing: Standing) -> 
         )
     if created.target.head is None:
         raise PublishError(f"{standing.target.repo}: was created and cannot be seen", "check what HF_TOKEN may read")
+    if manifest.output.private and not created.target.private:
+        raise PublishError(
+            f"{standing.target.repo}: is public, and was to be created private",
+            "nothing was published; make it private, or run the same command again to plan against the new state",
+        )
     return created
 
 
@@ -109,99 +127,33 @@ def _change(
 ) -> Change:
     """Everything that the commit does. Files of the previous merge that this one lacks go, and so do other weights."""
     previous = set(standing.report.output.files) if standing.report else set()
-    previous |= {name for name in standing.files if _WEIGHTS.fullmatch(name)}
-    gone = sorted((previous & standing.files) - set(report.output.files))
+    previous |= {name for name in standing.files if _WEIGHTS.fullmatch(name) or name.startswith(_OF_THE_CARD)}
+    if standing.report is None or Statement.of(standing.report) != Statement.of(report):
+        previous.add(ATTESTATION)  # it would be taken for one of this merge, and found false
+    gone = sorted((previous & standing.files) - set(report.output.files) - set(files))
+    # The card alone is published where what else the report names is there already.
+    card = not report.output.files.keys() <= files.keys() | uploaded.keys()
     sources = "\n".join(
         f"- {label}: {source.source} at {source.commit}"
         for label, source in [("base", report.base), *((expert.name, expert) for expert in report.experts)]
     )
     return Change(
+        key=report.key,
+        texts=report.texts,
+        message=title_of(report.method.name, report.key, report.texts, card=card),
+        description=f"Merged and published by ramekin {report.ramekin} from\n\n{sources}",
         add=dict(files),
         delete=tuple(gone),
-        message=f"{report.method.name} merge {report.key}",
-        description=f"Merged and published by ramekin {report.ramekin} from\n\n{sources}",
         sha256={name: record.sha256 for name, record in report.output.files.items()},
         uploaded=uploaded,
     )
-
-
-def _commit(
-    client: "HubWriter", manifest: Manifest, standing: Standing, change: Change, *, pull_request: bool
-) -> Published:
-    """Commit; where no answer comes, look whether the commit has landed before trying again."""
-    target = standing.target
-    key = change.message.rpartition(" ")[2]
-    for attempt in range(_TRIES):
-        try:
-            commit, url = client.commit(target.repo, change, parent=target.head or "", pull_request=pull_request)
-        except NoAnswer as error:
-            if landed := _landed(client, manifest, target.head, key, pull_request=change.message * pull_request):
-                return landed
-            if attempt == _TRIES - 1:
-                raise PublishError(
-                    f"{target.repo}: the network gave up while publishing ({printable(str(error))})",
-                    "nothing was published; run the same command again, it goes on where it stopped",
-                ) from error
-            client.pause(attempt, error.wait)
-        else:
-            return Published(target.repo, commit, url, fresh=True)
-    raise AssertionError
-
-
-def _landed(
-    client: "HubWriter", manifest: Manifest, parent: str | None, key: str, *, pull_request: str
-) -> Published | None:
-    """The commit whose answer was lost, if it was made all the same."""
-    if pull_request:
-        waiting = client.open_pull_requests(manifest.output.repo, pull_request)
-        return Published(manifest.output.repo, None, waiting[0], fresh=True) if waiting else None
-    try:
-        now = look_at(client, manifest)
-    except SourceError as error:
-        raise PublishError(
-            f"{manifest.output.repo}: the Hub did not say whether the commit has landed, and does not say now",
-            "run the same command again: it looks what the Hub holds before it does anything",
-        ) from error
-    if now.target.head != parent and now.holds(key):
-        url = f"{client.endpoint}/{now.target.repo}/commit/{now.target.head}"
-        return Published(now.target.repo, now.target.head, url, fresh=True)
-    return None
-
-
-def put_tag(client: "HubWriter", repo: str, tag: str, commit: str) -> None:
-    """Put the tag on the commit, unless it is there already.
-
-    Raises:
-        PublishError: It is on another commit, or may not be made.
-    """
-    with _publishing():
-        if client.tags(repo).get(tag) == commit:
-            return
-        client.tag(repo, tag, commit)
-        if client.tags(repo).get(tag) != commit:
-            raise PublishError(
-                f"{repo}: has a tag {tag} already, on another commit",
-                "choose another output.tag; tags are never moved, and all else is published",
-            )
-
-
-def check_tag(client: "HubWriter", standing: Standing, tag: str | None) -> None:
-    """Find out before the work whether the tag is free.
-
-    Raises:
-        PublishError: It is on a commit already.
-    """
-    if tag and standing.target.exists and tag in client.tags(standing.target.repo):
-        raise PublishError(
-            f"{standing.target.repo}: has a tag {tag} already", "choose another output.tag; tags are never moved"
-        )
 
 
 def merged_files(directory: Path, report: Report, uploaded: Collection[str] = ()) -> dict[str, Path]:
     """What of a merged directory is published, by path in the repository; but for what was uploaded already.
 
     Raises:
-        DamagedError: A file is missing or has another size than the report says.
+        DamagedError: A file is missing or has another size than the report says, or the attestation is another's.
     """
     here = {name: record for name, record in report.output.files.items() if name not in uploaded}
     for name, record in here.items():
@@ -209,7 +161,8 @@ def merged_files(directory: Path, report: Report, uploaded: Collection[str] = ()
         if not path.is_file() or path.stat().st_size != record.size:
             raise DamagedError(f"{path}: is not as the report has it", "merge again into an empty directory")
     plots = sorted((directory / "ramekin" / "plots").glob("*.svg"))
-    names = [*here, "README.md", REPORT_NAME, *(str(p.relative_to(directory)) for p in plots)]
+    signed = [ATTESTATION] if lies_in(directory, report) else []
+    names = [*here, "README.md", REPORT_NAME, *signed, *(str(p.relative_to(directory)) for p in plots)]
     return {name: directory / name for name in names}
 
 

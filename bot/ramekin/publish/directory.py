@@ -4,11 +4,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ramekin.errors import LockError, PublishError
+from ramekin.evaluation.gate import check_gate
 from ramekin.lock.file import read_lock
 from ramekin.manifest.reading import read_manifest
 from ramekin.plan.objections import Permissions, inherited, objections
-from ramekin.plan.standing import look_at
-from ramekin.publish.committing import Published, check_tag, merged_files, note_commit, publish
+from ramekin.plan.standing import look_around
+from ramekin.publish.attesting import publish_attestation
+from ramekin.publish.committing import Published, merged_files, note_commit, publish
+from ramekin.publish.following import Followed, check_ahead, follow_up
+from ramekin.publish.landing import Landed
+from ramekin.publish.telling import Background
 from ramekin.report import read_report
 
 if TYPE_CHECKING:
@@ -21,10 +26,11 @@ _LOCK: Final = Path("ramekin/merge.lock")
 def publish_directory(
     client: "HubWriter", directory: Path, allowed: Permissions, *, pull_request: bool = False
 ) -> Published:
-    """Publish a merged directory in one commit; nothing if the Hub holds this merge already.
+    """Publish a merged directory in one commit; nothing, or its attestation alone, if the Hub holds it already.
 
     Raises:
         DamagedError: The directory is not as its report has it.
+        GateError: Its scores are not what its manifest demands.
         PublishError: It may not be published there, the Hub refuses, or a race was lost.
     """
     report = read_report(directory)
@@ -32,18 +38,24 @@ def publish_directory(
     if lock is None or lock.key != report.key:
         raise LockError(f"{directory / _LOCK}: is not the lock of this merge", "merge again into an empty directory")
     files = merged_files(directory, report)
-    standing = look_at(client, loaded.manifest)
-    if standing.holds(report.key):
-        url = f"{client.endpoint}/{standing.target.repo}/commit/{standing.target.head}"
-        return Published(standing.target.repo, standing.target.head, url, fresh=False)
-    against = objections(loaded.manifest, lock, standing, inherited(loaded.manifest, lock), allowed)
+    manifest, standing = loaded.manifest, look_around(client, loaded.manifest)
+    against = objections(manifest, lock, standing, inherited(manifest, lock), allowed)
     if against:
         raise PublishError(problems=against)
-    tag = loaded.manifest.output.tag
-    if not pull_request:
-        client.check_write(standing.target.repo, exists=standing.target.exists, private=loaded.manifest.output.private)
-        check_tag(client, standing, tag)
-    published = publish(client, loaded.manifest, standing, files, pull_request=pull_request, tag=tag)
-    if published.commit:
+    target = standing.target
+    if standing.holds(report.key):
+        url = f"{client.endpoint}/{target.repo}/commit/{target.head}"
+        added = None if pull_request else publish_attestation(client, manifest, standing, directory, report)
+        landed = added or Landed(target.head or "", url)
+        published = Published(target.repo, landed.commit, landed.url, fresh=added is not None)
+    else:
+        check_gate(manifest, report, directory)
+        background = Background(manifest, lock, standing.report) if pull_request else None
+        if not pull_request:
+            client.check_write(target.repo, exists=target.exists, private=manifest.output.private)
+            check_ahead(client, manifest, standing, report.key)
+        published = publish(client, manifest, standing, files, background=background)
         note_commit(directory, published.commit, 0.0)
+    if not pull_request:
+        follow_up(client, manifest, standing, Followed(report.key, published.commit), adopt=allowed.adopt)
     return published
