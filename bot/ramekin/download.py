@@ -4,7 +4,7 @@ import hashlib
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 from ramekin.answers import NoAnswer
 from ramekin.errors import DamagedError, RamekinError, SourceError
@@ -18,14 +18,26 @@ if TYPE_CHECKING:
 _TRIES: Final = 5
 
 
+_REMEDIES: Final = {"lock": "pin again with `ramekin lock --upgrade`", "report": "publish the merge again"}
+
+
 @dataclass(frozen=True)
 class Wanted:
-    """A pinned file of a source."""
+    """A pinned file of a source.
+
+    Attributes:
+        role: What the source is in a merge.
+        source: The source.
+        name: Path of the file in it.
+        file: What it must be.
+        said_by: What says so: a `lock`, or the `report` of a published merge.
+    """
 
     role: str
     source: PinnedSource
     name: str
     file: PinnedFile
+    said_by: Literal["lock", "report"] = "lock"
 
     def __str__(self) -> str:
         return f"{printable(self.source.source)}/{printable(self.name)}"
@@ -33,9 +45,14 @@ class Wanted:
     def damaged(self) -> DamagedError:
         """What is to be said when its content is not the pinned one."""
         return DamagedError(
-            f"{self}: what was downloaded is not what the lock says",
-            "run the same command again; if it stays so, pin again with `ramekin lock --upgrade`",
+            f"{self}: what was downloaded is not what the {self.said_by} says",
+            f"run the same command again; if it stays so, {self.remedy}",
         )
+
+    @property
+    def remedy(self) -> str:
+        """What to do if it is not what it must be."""
+        return _REMEDIES[self.said_by]
 
 
 class Sink(Protocol):
@@ -122,8 +139,8 @@ class Line:
                 left = sink.stop - sink.start - sink.received
                 if len(piece) > left and whole:
                     raise DamagedError(
-                        f"{wanted}: is longer than the {wanted.file.size} bytes that the lock says",
-                        "pin again with `ramekin lock --upgrade`",
+                        f"{wanted}: is longer than the {wanted.file.size} bytes that the {wanted.said_by} says",
+                        wanted.remedy,
                     )
                 sink.take(piece[:left])
                 self.bar.advance(min(len(piece), left))

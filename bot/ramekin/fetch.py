@@ -19,6 +19,7 @@ from ramekin.errors import DamagedError, RamekinError, ResourceError, SourceErro
 from ramekin.lock.model import Lock, PinnedFile, PinnedSource
 from ramekin.manifest.model import Manifest
 from ramekin.progress import Progress
+from ramekin.room import check_room, shortages
 from ramekin.sources import LocalData, LocalSource, Sources
 from ramekin.store import BlobStore
 from ramekin.text import printable
@@ -118,6 +119,28 @@ def fetch_data(
         found[role] = path or store.path(file)
     _download_all([*missing.values()], store, connect, sources.progress)
     return found
+
+
+def fetch_published(
+    source: PinnedSource, store: BlobStore, connect: "Callable[[], HubClient]", progress: Progress
+) -> dict[str, Path]:
+    """Bring files of a published merge to this machine, pinned to what its report says; local paths by name.
+
+    Raises:
+        SourceError: A file cannot be had.
+        DamagedError: A file is not what the report says.
+        ResourceError: The disk is too small, or full.
+    """
+    found = {name: store.find(source, name, file) for name, file in source.files.items()}
+    missing = {
+        source.files[name].digest: Wanted(source.source, source, name, source.files[name], "report")
+        for name, path in found.items()
+        if path is None
+    }
+    room = [(store.path(wanted.file).parent, wanted.file.size) for wanted in missing.values()]
+    check_room(shortages(room), 0)
+    _download_all([*missing.values()], store, connect, progress)
+    return {name: path or store.path(source.files[name]) for name, path in found.items()}
 
 
 def _download_all(files: list[Wanted], store: BlobStore, connect: "Callable[[], HubClient]", progress: Progress) -> int:

@@ -1,0 +1,1 @@
+"""Two merges side by side: `ramekin diff`."""
