@@ -61,7 +61,7 @@ $(VENV)/.demo: pyproject.toml $(VENV)/.torch
 	touch $@
 
 $(VENV)/.dev: pyproject.toml $(VENV)/.demo
-	$(PIP) $(CPU) --editable '.[demo,example]' --group dev
+	$(PIP) $(CPU) --no-compile --editable '.[demo,eval,example,sign]' --group dev
 	touch $@
 
 $(MERGEKIT)/.ready: constraints/cpu.txt constraints/mergekit.txt $(VENV)/.python

@@ -24,7 +24,7 @@ from ramekin.workbench import Workbench
 
 if TYPE_CHECKING:
     from ramekin.merge.files import Supply
-    from ramekin.pipeline import Prepared
+    from ramekin.preparing import Prepared
 
 Files = Mapping[str, Mapping[str, Path]]
 """Local paths by role (`base`, `expert:NAME`) and name."""

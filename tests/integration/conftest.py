@@ -13,6 +13,7 @@ import pytest
 
 from ramekin.demo.family import Size, base_weights, checkpoint_files, trained_weights
 from ramekin.hub import Hub, serve
+from tests.leaks import WATCH
 
 TINY = Size(hidden=32, layers=2, heads=4, kv_heads=2, width=48, vocabulary=272)
 EXPERTS = {"coder": 0.05, "tool": 0.4, "memory": 0.6}
@@ -26,6 +27,9 @@ class Done:
     code: int
     out: str
     err: str
+
+    def __post_init__(self) -> None:
+        WATCH.text("output of a command", self.out, self.err)
 
     @property
     def data(self) -> Any:

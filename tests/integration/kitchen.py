@@ -20,6 +20,7 @@ from ramekin.demo.family import Size, base_weights, checkpoint_files, trained_we
 from ramekin.hub import DEMO, Hub, Options, Scope, User, serve
 from ramekin.hub.records import DEFAULT_BRANCH
 from tests.integration.conftest import CARD, EXPERTS, Done, push
+from tests.leaks import WATCH
 
 READER = User("reader", "hf_reader_token_of_the_tests", role="read", organizations=("demo", "closed"))
 GUEST = User("guest", "hf_guest_token_of_the_tests")
@@ -143,6 +144,7 @@ class Kitchen:
             "clock": clock,
             "memory": memory,
         }
+        WATCH.process(request["environment"], self.work, arguments)
         return Child(self.server, self.server.ask(request), out, err)
 
     def ramekin(self, *arguments: str, timeout: float = 60.0, **options: Any) -> Done:

@@ -15,6 +15,7 @@ from typing import IO, Any
 
 from ramekin.hub import Hub, Sparse, User, serve
 from tests.integration.conftest import EXPERTS, Done, family_files, push
+from tests.leaks import WATCH
 
 ROOT = Path(__file__).parents[2]
 
@@ -37,6 +38,7 @@ class Warm:
 
     def __call__(self, arguments: tuple[str, ...], directory: Path, environment: Mapping[str, str]) -> Done:
         """Run one command."""
+        WATCH.process(environment, directory, arguments)
         out, err = self._scratch / "out", self._scratch / "err"
         job = {
             "arguments": arguments,
@@ -77,15 +79,15 @@ class Stage:
 
 
 @contextlib.contextmanager
-def stage(root: Path) -> Iterator[Stage]:
-    """A Hub with the family and an expert merge of it, ready to be copied."""
+def stage(root: Path, *flags: str) -> Iterator[Stage]:
+    """A Hub with the family and an expert merge of it, ready to be copied; `flags` say what else is warmed up."""
     with serve(root / "hub") as hub:
         hub.access.add(STRANGER)
         for name, files in family().items():
             push(hub, name, files)
         (root / "home").mkdir()
         environment = hub.env(root / "home") | {"OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-        command = [sys.executable, "-W", "ignore", "-m", "tests.integration.warm"]
+        command = [sys.executable, "-W", "ignore", "-m", "tests.integration.warm", *flags]
         with subprocess.Popen(
             command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         ) as process:

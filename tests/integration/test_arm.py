@@ -306,6 +306,7 @@ def test_best_of(merged: tuple[World, Done]) -> None:
     assert (report["comparison"]["selected"], report["comparison"]["decided_by"]) == (best, "likelihood")
     assert report["activation"] is None if "activation" in report else True
     assert all(each["held_out"] for each in report["comparison"]["calibration"].values())
+    assert {each["dev"] for each in report["comparison"]["calibration"].values()} == {None}
     assert not (world.directory / "best/ramekin/neurons.safetensors").exists()
     assert "coder" in watched(done)
     write_manifest(world)
@@ -411,3 +412,52 @@ def test_names_of_the_data_are_in_the_card(merged: tuple[World, Done]) -> None:
     assert DATA in card
     assert "2601.07309" in card
     assert os.fspath(merged[0].directory) not in card
+
+
+SCORING = """echo "$RAMEKIN_MODEL_NAME" >> asked
+case "$RAMEKIN_MODEL_NAME" in
+  backbone) cp "$1/model.safetensors" backbone.safetensors; code=0.5; calls=0.761;;
+  *) code=0.8; calls=0.8;;
+esac
+echo "{\\"a\\": $code, \\"b\\": $calls, \\"c\\": 0.4}"
+"""
+TASKS = """evaluate:
+  command: [sh, score.sh]
+  tasks: [{name: c, benchmark: notes}, {name: a, benchmark: code}, {name: b, benchmark: calls}]
+"""
+
+
+def test_tasks_tell_which_benchmarks_the_backbone_is_weak_in(merged: tuple[World, Done]) -> None:
+    world, _ = merged  # what was watched is known there
+    (world.directory / "score.sh").write_text(SCORING)
+    write_manifest(world, method="  repair: auto\n", more=TASKS)
+    (world.directory / "merge.yaml").rename(world.directory / "tasks.yaml")
+    done = world.ok("merge", "tasks.yaml", "--out", "by-tasks")
+    asked = (world.directory / "asked").read_text().split()
+    assert asked == ["base", *(f"expert:{name}" for name in ("coder", "tool", "memory")), "backbone", "merge"]
+
+    report = report_of(world.directory / "by-tasks")
+    activation = report["activation"]
+    assert activation["rule"] == "scores"
+    assert activation["gaps"] == pytest.approx({"code": 0.375, "calls": 0.04875, "notes": 0.0})
+    assert activation["weak"] == ["code"], "what loses no more than a twentieth is not"
+    assert report["evaluation"]["models"]["backbone"]["a"]["value"] == 0.5
+    assert {name: each["expert"] for name, each in report["evaluation"]["tasks"].items()} == {
+        "c": "memory", "a": "coder", "b": "tool",
+    }  # fmt: skip
+    backbone = load_file(world.directory / "backbone.safetensors")
+    found = load_file(world.directory / "by-tasks/model.safetensors")
+    changed = {name for name, value in found.items() if not value.equal(backbone[name])}
+    assert changed
+    assert all(".mlp." in name for name in changed), "the backbone is what neurons were put into"
+    assert not [*world.directory.glob(".*partial")]
+
+    before = (world.directory / "by-tasks/model.safetensors").read_bytes()
+    again = world.ok("merge", "tasks.yaml", "--out", "by-tasks-again")
+    assert "evaluating backbone: its scores are known" in again.err
+    assert (world.directory / "by-tasks-again/model.safetensors").read_bytes() == before
+    verified = world.ok("verify", "by-tasks", "--remerge")
+    assert "evaluating" not in verified.err
+    fails(world.ramekin("merge", "tasks.yaml", "--out", "x", "--no-evaluate"), 2, "which benchmarks are weak")
+    assert "by the tasks of `evaluate`" in world.ok("sweep-k", "tasks.yaml", "--k", "0.1").err
+    assert done.err.count("merge model.safetensors") == 2, "the backbone, and the merge"

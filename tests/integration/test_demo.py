@@ -24,7 +24,7 @@ def test_the_demonstration_shows_where_everything_is(tmp_path: Path) -> None:
     report = json.loads((Path(told["card"]).parent / "ramekin" / "report.json").read_text())
     assert report["output"]["commit"] == told["commits"][-1]
     assert report["key"] in card
-    assert [Path(plot).name for plot in told["plots"]] == ["overlap.svg"]
+    assert [Path(plot).name for plot in told["plots"]] == ["density.svg", "modules.svg", "overlap.svg"]
     page = Path(told["page"]).read_text()
     assert "data:image/svg+xml;base64," in page
     assert "Demo agent" in page

@@ -282,7 +282,7 @@ def test_a_lost_race_for_creating_it(made: Kitchen, fills: bool) -> None:
     made.hub.faults.add(delay)
 
     def create() -> None:
-        made.hub.store.create_repo(made.target)
+        made.hub.store.create_repo(made.target, private=True)
         if fills:
             made.hub.store.commit(made.target, {"notes.txt": b"mine"}, message="a rival's commit")
 

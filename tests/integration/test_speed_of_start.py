@@ -72,7 +72,15 @@ def light(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 @pytest.mark.parametrize(
     "arguments",
-    [("lock", "--upgrade"), ("check",), ("verify", "demo/merged"), ("methods",), ("schema",), ("init", "new")],
+    [
+        ("lock", "--upgrade"),
+        ("check",),
+        ("verify", "demo/merged"),
+        ("diff", "demo/merged", "merge.lock"),
+        ("methods",),
+        ("schema",),
+        ("init", "new"),
+    ],
     ids=" ".join,
 )
 def test_other_light_commands(light: World, arguments: tuple[str, ...]) -> None:

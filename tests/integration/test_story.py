@@ -75,7 +75,11 @@ def test_the_published_files_and_their_report(world: World) -> None:
     local = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
     assert published == local
     named = set(report["output"]["files"])
-    assert local - named == {"README.md", "ramekin/report.json", "ramekin/plots/overlap.svg"}
+    plots = {f"ramekin/plots/{name}.svg" for name in ("density", "modules", "overlap")}
+    assert local - named == {"README.md", "ramekin/report.json", *plots}
+    modules = overlap["modules"].values()
+    assert sum(sum(module["elements"]) for module in modules) == overlap["elements"]
+    assert sum(sum(module["anyone"]) for module in modules) == overlap["elements"] - overlap["patterns"]["000"]
     base = family_files("base")
     for name in (
         "config.json",

@@ -2,10 +2,12 @@
 
 Started with the environment of one embedded Hub, since the Hub's client reads some of it when it is imported. Reads
 one JSON object per line from stdin (`arguments`, `directory`, `environment`, `out` and `err` as paths) and answers each
-with a line that holds the exit code. With `--models` it has also imported what watches models at work.
+with a line that holds the exit code. With `--models` it has also imported what watches models at work, with `--signing`
+what signs.
 """
 
 import gc
+import importlib
 import json
 import os
 import signal
@@ -16,7 +18,7 @@ from typing import Any, NoReturn
 import ramekin.drift
 import ramekin.plan.rendering
 import ramekin.publish.directory
-import ramekin.verify  # noqa: F401 - all of these are only loaded
+import ramekin.verify.verifying  # noqa: F401 - all of these are only loaded
 from ramekin.cli.main import main
 from tests.integration.forking import warm_up, warm_up_models
 
@@ -50,6 +52,8 @@ if __name__ == "__main__":
     warm_up()
     if "--models" in sys.argv:
         warm_up_models()
+    if "--signing" in sys.argv:
+        importlib.import_module("ramekin.attestation.library")
     gc.freeze()
     for line in sys.stdin:
         child = os.fork()

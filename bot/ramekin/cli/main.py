@@ -29,7 +29,9 @@ _COMMANDS: Final = {
     "run": ("merging", "Plan, merge, write the card, publish: the main job."),
     "publish": ("publishing", "Publish what `merge` wrote."),
     "card": ("publishing", "Write the card of a merged directory again."),
-    "verify": ("verifying", "Check a published or local merge against its digests."),
+    "verify": ("verifying", "Check a published or local merge: digests, weights, signature, loading."),
+    "sign": ("verifying", "Sign a merged directory, for those who verify it."),
+    "diff": ("comparing", "Show two locks, reports or merges side by side."),
     "methods": ("describing", "List the merging methods with their formulas."),
     "schema": ("describing", "Print the JSON Schema of the manifest."),
 }
@@ -77,8 +79,7 @@ def main(arguments: list[str] | None = None) -> int:
     environment = Environment.read()
     withdraw_tokens()
     terminal = Terminal(json_output="--json" in argv, color=environment.color)
-    if environment.token:
-        terminal.hide([environment.token.reveal()])
+    terminal.hide(environment.secrets)
 
     def command(team: "Team | None" = None) -> Any:
         return cli.main(argv, prog_name="ramekin", standalone_mode=False, obj=(environment, terminal, team))

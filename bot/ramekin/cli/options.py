@@ -19,8 +19,19 @@ adopt_option = click.option("--adopt", is_flag=True, help="Write to a repository
 private_option = click.option(
     "--allow-private-sources", is_flag=True, help="Allow a public repository to show weights of private sources."
 )
+namespaces_option = click.option(
+    "--allowed-namespaces",
+    metavar="NAMES",
+    help="Write to these namespaces alone, separated by commas; RAMEKIN_ALLOWED_NAMESPACES if left out.",
+)
 low_disk_option = click.option(
     "--low-disk", is_flag=True, help="Fetch, merge, upload and delete as it goes, though there is room for everything."
+)
+sign_option = click.option(
+    "--sign-with", metavar="KEY", type=click.Path(path_type=Path), help="Sign with this private key, and publish that."
+)
+keyless_option = click.option(
+    "--sign-keyless", is_flag=True, help="Sign by the identity of this CI job, through Sigstore, and publish that."
 )
 device_option = click.option(
     "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True, help="Where to compute."

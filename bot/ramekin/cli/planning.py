@@ -1,16 +1,18 @@
 """`ramekin plan`."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import click
 
+from ramekin.cli.allowing import permissions
 from ramekin.cli.options import (
     adopt_option,
     command_options,
     locked_option,
     low_disk_option,
     manifest_argument,
+    namespaces_option,
     private_option,
 )
 from ramekin.workbench import Workbench
@@ -22,6 +24,7 @@ from ramekin.workbench import Workbench
 @locked_option
 @adopt_option
 @private_option
+@namespaces_option
 @low_disk_option
 @command_options
 def plan(
@@ -30,20 +33,18 @@ def plan(
     form: Literal["text", "md", "json"],
     *,
     locked: bool,
-    adopt: bool,
-    allow_private_sources: bool,
     low_disk: bool,
+    **allowing: Any,
 ) -> None:
     """Tell from headers alone what a run of MANIFEST would do, and what it would cost."""
     from ramekin.lock.making import LockPolicy
-    from ramekin.pipeline import Request, prepare
-    from ramekin.plan.objections import Permissions
     from ramekin.plan.rendering import render_plan
+    from ramekin.preparing import Request, prepare
 
     request = Request(
         manifest,
         LockPolicy(locked=locked, write=not bench.environment.ci),
-        Permissions(adopt=adopt, private_sources=allow_private_sources),
+        permissions(bench, **allowing),
         low_disk=low_disk,
     )
     prepared = prepare(bench, request)

@@ -1,10 +1,20 @@
 """`ramekin publish` and `ramekin card`."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from ramekin.cli.options import adopt_option, command_options, pr_option, private_option
+from ramekin.cli.allowing import permissions
+from ramekin.cli.options import (
+    adopt_option,
+    command_options,
+    keyless_option,
+    namespaces_option,
+    pr_option,
+    private_option,
+    sign_option,
+)
 from ramekin.workbench import Workbench
 
 _directory = click.argument("directory", type=click.Path(path_type=Path), metavar="DIR")
@@ -15,17 +25,28 @@ _directory = click.argument("directory", type=click.Path(path_type=Path), metava
 @pr_option
 @adopt_option
 @private_option
+@namespaces_option
+@sign_option
+@keyless_option
 @command_options
-def publish(bench: Workbench, directory: Path, *, pr: bool, adopt: bool, allow_private_sources: bool) -> None:
+def publish(
+    bench: Workbench, directory: Path, *, pr: bool, sign_with: Path | None, sign_keyless: bool, **allowing: Any
+) -> None:
     """Publish the merge in DIR, in one commit."""
-    from ramekin.plan.objections import Permissions
+    from ramekin.attestation.signing import sign_directory, signer_for
+    from ramekin.cli.outcome import show_published
     from ramekin.publish.directory import publish_directory
+    from ramekin.report import read_report
 
-    allowed = Permissions(adopt=adopt, private_sources=allow_private_sources)
-    published = publish_directory(bench.writer, directory, allowed, pull_request=pr)
-    done = "published" if published.fresh else "nothing to do: the Hub holds this merge already"
+    allowed = permissions(bench, **allowing)
+    if signer := signer_for(bench, sign_with, keyless=sign_keyless):
+        sign_directory(directory, signer)
+    writer = bench.publishing_to(read_report(directory).output.repo)
+    published = publish_directory(writer, directory, allowed, pull_request=pr)
+    done = show_published(published, "the Hub holds this merge already")
     data = {"changed": published.fresh, "repo": published.repo, "commit": published.commit, "url": published.url}
-    bench.terminal.result(f"{done}\n  {published.url}", data)
+    lines = [f"{done}\n  {published.url}", *(f"  note: {note}" for note in published.notes)]
+    bench.terminal.result("\n".join(lines), data | {"notes": [*published.notes]})
 
 
 @click.command()

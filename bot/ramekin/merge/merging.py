@@ -6,22 +6,29 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from pydantic import ValidationError
 
 from ramekin import __version__
 from ramekin.atomic import enough_disk, write_atomically
+from ramekin.card.template import CardTemplate
 from ramekin.card.writing import write_card
 from ramekin.checkpoint.selection import files_to_copy
 from ramekin.digests import sha256_of
+from ramekin.evaluation.evaluator import Evaluator, Written
 from ramekin.lock.model import Lock, PinnedSource
 from ramekin.manifest.reading import LoadedManifest
-from ramekin.merge.chosen import NEURONS, Chosen, Recorded, choose
+from ramekin.merge.chosen import Chosen, Recorded, choose
 from ramekin.merge.engine import Means, MergedWeights, Probe, WrittenFile, merge_weights
 from ramekin.merge.resources import Resources
+from ramekin.merge.statistics import by_module
 from ramekin.merge.team import Alone, Team
 from ramekin.plan.layout import Layout
 from ramekin.progress import Progress
 from ramekin.report import (
+    CARD_TEMPLATE,
+    NEURONS,
     REPORT_NAME,
     Cost,
     FileRecord,
@@ -35,8 +42,12 @@ from ramekin.report import (
 from ramekin.staging import Staging, finished, staged
 from ramekin.stock import Stock
 
+if TYPE_CHECKING:
+    from ramekin.arm.reading import Material
+
 MANIFEST_COPY: Final = "ramekin/merge.yaml"
 LOCK_COPY: Final = "ramekin/merge.lock"
+_Record = TypeVar("_Record", Probe, WrittenFile)
 
 
 @dataclass(frozen=True)
@@ -51,10 +62,12 @@ class MergeJob:
         endpoint: The Hub that links in the card lead to.
         resources: What the merge may use.
         team: The processes that merge.
-        data: Local paths of recorded runs, by role, for a method that looks at them.
+        materials: What was read of benchmarks, for a method that looks at them.
         store: Where what was measured of models is kept.
         device: Where models run: `auto`, `cpu` or `cuda`.
         recorded: A choice among candidates that was made before, to be made again as it was.
+        template: The manifest's own card template; ours is rendered without one.
+        evaluator: Measures the merge once it is written; None where nothing is to be measured.
     """
 
     loaded: LoadedManifest
@@ -64,10 +77,12 @@ class MergeJob:
     endpoint: str
     resources: Resources = field(default_factory=Resources)
     team: Team = field(default_factory=Alone)
-    data: Mapping[str, Path] = field(default_factory=dict)
+    materials: "Mapping[str, Material]" = field(default_factory=dict)
     store: Path = Path()
     device: str = "auto"
     recorded: Recorded | None = None
+    template: CardTemplate | None = None
+    evaluator: Evaluator | None = None
 
 
 def merge_into(
@@ -96,7 +111,7 @@ def merge_into(
             return report
         started = time.monotonic()
         means = Means(job.resources, progress, job.team)
-        chosen = choose(job, stock.files, means)
+        chosen = choose(job, stock.files, staging.directory, means)
         merged = _merge_weights(job, chosen, stock, staging, means)
         records = merged.files | _copy_the_rest(job, chosen, stock.files["base"], staging.directory)
         cost = Cost(
@@ -106,9 +121,12 @@ def merge_into(
             peak_rss_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         )
         report = _report(job, chosen, merged, records, cost)
+        if job.evaluator:
+            backbone = chosen.method if chosen.grafts else None
+            report = job.evaluator.evaluate(report, Written(staging.directory, stock.files, backbone, means))
         write_atomically(staging.directory / REPORT_NAME, report.to_json().encode())
         with enough_disk(out.parent):
-            write_card(staging.directory, job.endpoint)
+            write_card(staging.directory, job.endpoint, job.template)
         staging.finish(replace=replace)
     return report
 
@@ -117,8 +135,8 @@ def _merge_weights(job: MergeJob, chosen: Chosen, stock: Stock, staging: Staging
     """The weights, with everything that is finished noted in the journal before it goes where it belongs."""
     if chosen.comparison and staging.journal.get("chosen") != chosen.digest:
         staging.save(chosen=chosen.digest, probe=None, shards={})  # what was finished of another choice is of no use
-    probe = staging.journal.get("probe")
-    written = {n: WrittenFile.model_validate(record) for n, record in staging.journal.get("shards", {}).items()}
+    probe = _kept(Probe, staging.journal.get("probe"))
+    written = {n: f for n, r in staging.journal.get("shards", {}).items() if (f := _kept(WrittenFile, r)) is not None}
     done = {name: file for name, file in written.items() if stock.present(staging.directory / name, file)}
 
     def on_shard(name: str, file: WrittenFile) -> None:
@@ -132,12 +150,20 @@ def _merge_weights(job: MergeJob, chosen: Chosen, stock: Stock, staging: Staging
         staging.directory,
         done=done,
         present=lambda path, file: path.name in done,
-        statistics=Probe.model_validate(probe) if probe else None,
+        statistics=probe,
         on_probe=lambda found: staging.save(probe=found.model_dump(mode="json")),
         on_shard=on_shard,
         grafts=chosen.grafts,
         means=means,
     )
+
+
+def _kept(kind: type[_Record], record: object) -> _Record | None:
+    """A record of the journal; None for one that another version wrote, without what is counted now: it counts anew."""
+    try:
+        return kind.model_validate(record) if record else None
+    except ValidationError:
+        return None
 
 
 def _copy_the_rest(job: MergeJob, chosen: Chosen, base: Mapping[str, Path], directory: Path) -> dict[str, FileRecord]:
@@ -153,6 +179,9 @@ def _copy_the_rest(job: MergeJob, chosen: Chosen, base: Mapping[str, Path], dire
     if neurons := chosen.neuron_file():
         write_atomically(directory / NEURONS, neurons)
         names.append(NEURONS)
+    if job.template:
+        write_atomically(directory / CARD_TEMPLATE, job.template.content)
+        names.append(CARD_TEMPLATE)
     return {n: FileRecord(size=(directory / n).stat().st_size, sha256=sha256_of(directory / n)) for n in names}
 
 
@@ -166,7 +195,7 @@ def _report(job: MergeJob, chosen: Chosen, merged: MergedWeights, records: dict[
         method=manifest.method,
         base=ReportedSource(**_source(job.lock.base)),
         experts=tuple(ReportedExpert(name=name, **_source(pinned)) for name, pinned in job.lock.experts.items()),
-        overlap=report_overlap(merged.probe.overlap, names, merged.lambdas),
+        overlap=report_overlap(merged.probe.overlap, names, merged.lambdas, by_module(merged.probe.by_tensor, names)),
         comparison=chosen.comparison,
         activation=chosen.activation,
         notes=job.notes,
