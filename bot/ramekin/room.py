@@ -14,6 +14,7 @@ from ramekin.errors import Problem, ResourceError
 SPARE: Final = 64 << 20
 """Bytes of disk that are left alone."""
 _CGROUP: Final = Path("/sys/fs/cgroup")
+_STATUS: Final = Path("/proc/self/status")
 
 
 def check_room(short: Iterable["Shortage"], memory: int) -> None:
@@ -37,6 +38,17 @@ def check_room(short: Iterable["Shortage"], memory: int) -> None:
         )
     if problems:
         raise ResourceError(problems=problems)
+
+
+def peak_memory() -> int:
+    """Bytes that this process has had resident at most.
+
+    What the system says of its resource usage would be the maximum with that of whoever started it.
+    """
+    with suppress(OSError, ValueError, LookupError, StopIteration):
+        lines = (line.split() for line in _STATUS.read_text().splitlines() if line.startswith("VmHWM:"))
+        return next(int(words[1]) for words in lines) << 10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def check_disk(directory: Path, needed: int, free: int) -> None:

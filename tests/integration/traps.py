@@ -59,7 +59,7 @@ class Trap:
         self._tear = tear
         self._number = number
         self._numbers = itertools.count(1)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # tearing a file is an event too
         self.labels: list[str] = []
 
     def event(self, label: str, descriptor: int | None = None) -> None:

@@ -93,8 +93,17 @@ def test_a_task_that_a_benchmark_does_not_have_is_left_out(shop: Shop, definitio
     register(shop, "maths", definition)
     register(shop, "code", "tasks: [{id: code}]")
     measured(shop)
-    assert shop.publish(pr=True).notes == ("maths: demo/maths has no task hard, so its score goes to no leaderboard",)
-    assert [entry["value"] for entry in yaml.safe_load(shop.text(RESULTS, "refs/pr/1"))] == [0.6]
+    assert shop.publish().notes == ("maths: demo/maths has no task hard, so its score goes to no leaderboard",)
+    assert [entry["value"] for entry in yaml.safe_load(shop.text(RESULTS))] == [0.6]
+
+
+def test_scores_are_in_the_pull_request(shop: Shop) -> None:
+    register(shop, "maths", "tasks: [{id: hard}]")
+    register(shop, "code", "tasks: [{id: code}]")
+    measured(shop)
+    assert shop.publish(pr=True).notes == ()
+    assert [entry["value"] for entry in yaml.safe_load(shop.text(RESULTS, "refs/pr/1"))] == [0.00001, 0.6]
+    assert "Scores by lm-eval 0.4.9 of 2026-08-01" in shop.said()[0]
 
 
 def test_a_benchmark_that_may_not_be_read_is_left_out(shop: Shop) -> None:

@@ -48,5 +48,5 @@ def part_of(tensor: str) -> Part:
     while head and head[0] in _WRAPPERS and len(head) + len(tail) > 1:
         head = head[1:]
     kept = [word for word in (*head, *tail) if not _NUMBER.fullmatch(word)]
-    module = ".".join(kept) or ".".join(words)
+    module = ".".join(kept) or ".".join(words) or tensor
     return Part(module if len(module) <= _LONGEST else OTHER, None if first is None else int(words[first]))

@@ -1,6 +1,5 @@
 """The merge stage: from fetched sources to a directory that can be published, complete or not at all."""
 
-import resource
 import shutil
 import time
 from collections.abc import Mapping
@@ -39,6 +38,7 @@ from ramekin.report import (
     Seconds,
     report_overlap,
 )
+from ramekin.room import peak_memory
 from ramekin.staging import Staging, finished, staged
 from ramekin.stock import Stock
 
@@ -118,7 +118,7 @@ def merge_into(
             seconds=Seconds(fetch=round(seconds, 3), merge=round(time.monotonic() - started, 3)),
             bytes_read=merged.bytes_read,
             bytes_written=sum(record.size for record in records.values()),
-            peak_rss_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            peak_rss_bytes=peak_memory(),
         )
         report = _report(job, chosen, merged, records, cost)
         if job.evaluator:
