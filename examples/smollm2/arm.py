@@ -17,14 +17,15 @@ from typing import Any
 import base
 import evaluate
 import runs
+import score
 import train
 from cache import cached
-from evaluate import Results
+from evaluate import SEEDS, Results
 from ruamel.yaml import YAML
-from run import HERE, SHIPPED_NAMESPACE, hub, say
+from run import HERE, SCORING, SHIPPED_NAMESPACE, hub, kitchen, say, with_python
 from tasks import TASKS
 
-SEEDS = (0, 1)
+PUBLISHED = "published"
 RIVALS: Mapping[str, Mapping[str, Any]] = {
     "ARM by AOS (the paper's)": {"name": "arm"},
     "ARM by AOS, then likelihood": {"name": "arm", "select": ["aos", "likelihood"]},
@@ -64,7 +65,6 @@ def options() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, default=Path("~/.cache/ramekin-smollm2"), help="default: %(default)s")
-    parser.add_argument("--items", type=int, default=30, help="held-out items per task and seed (%(default)s)")
     parser.add_argument("--namespace", default=SHIPPED_NAMESPACE, help="user or organisation (default: %(default)s)")
     return parser.parse_args()
 
@@ -72,14 +72,16 @@ def options() -> argparse.Namespace:
 class Kitchen:
     """Merges manifests and scores what comes out."""
 
-    def __init__(self, work: Path, environment: Mapping[str, str], namespace: str, items: int) -> None:
+    def __init__(self, work: Path, environment: Mapping[str, str], namespace: str) -> None:
         self.work = work
-        self._environment = environment
+        self._environment = with_python(environment)
         self._namespace = namespace
-        self._items = items
 
     def manifest(self, name: str, method: Mapping[str, Any] | None = None) -> Path:
-        """arm.yaml, with other names on another Hub, and with another method if one is given."""
+        """arm.yaml, with other names on another Hub, and with another method if one is given.
+
+        What is published is measured by ramekin itself; the rivals, of which only the scores stay, here.
+        """
         text = (HERE / "arm.yaml").read_text().replace(f"{SHIPPED_NAMESPACE}/", f"{self._namespace}/")
         content = YAML().load(text)
         if method:
@@ -88,6 +90,12 @@ class Kitchen:
             content["method"] = {**method, **kept} if chooses else dict(method)
         path = self.work / "arm" / name / "merge.yaml"
         path.parent.mkdir(parents=True, exist_ok=True)
+        if name == PUBLISHED:
+            for each in SCORING:
+                shutil.copyfile(HERE / each, path.parent / each)
+            shutil.copytree(kitchen(self.work) / "scores", path.parent / "scores", dirs_exist_ok=True)
+        else:
+            del content["evaluate"]
         with path.open("w") as file:
             YAML().dump(content, file)
         return path
@@ -110,13 +118,13 @@ class Kitchen:
         def make(fresh: Path) -> None:
             shutil.rmtree(out, ignore_errors=True)
             self.ramekin("merge", str(path), "--out", str(out), "-q")
-            (fresh / "results.json").write_text(evaluate.write(evaluate.evaluate(str(out), self._items, SEEDS)))
+            (fresh / "results.json").write_text(evaluate.write(evaluate.evaluate(str(out))))
             shutil.copyfile(out / "ramekin" / "report.json", fresh / "report.json")
             shutil.copytree(out / "ramekin" / "plots", fresh / "plots")
             shutil.copyfile(out / "README.md", fresh / "README.md")
             shutil.rmtree(out)
 
-        cached(kept, {"key": key, "items": self._items, "seeds": SEEDS}, make)
+        cached(kept, {"key": key, "items": evaluate.ITEMS, "seeds": SEEDS}, make)
         return evaluate.read((kept / "results.json").read_text()), json.loads((kept / "report.json").read_text())
 
 
@@ -159,7 +167,7 @@ def rank_correlation(one: Sequence[float], other: Sequence[float]) -> float:
     return above / below if below else 0.0
 
 
-def table(rows: Sequence[Row], items: int) -> str:
+def table(rows: Sequence[Row]) -> str:
     """The whole table in Markdown."""
     lines = [f"| | {' | '.join(TASKS)} | mean | mean AOS | likelihood | |", f"|---|{'--:|' * (len(TASKS) + 3)}---|"]
     for row in rows:
@@ -171,7 +179,7 @@ def table(rows: Sequence[Row], items: int) -> str:
     means = [row.mean for row in judged]
     by_aos = rank_correlation([row.aos or 0 for row in judged], means)
     by_likelihood = rank_correlation([-(row.likelihood or 0) for row in judged], means)
-    number = f"up to {items * len(SEEDS)}"
+    number = f"up to {evaluate.ITEMS * len(SEEDS)}"
     lines += [
         "",
         (
@@ -191,26 +199,23 @@ def main() -> None:
     models |= train.prepare(work, models["base"], train.Settings())
     cached(work / "runs", {"seeds": [runs.CALIBRATION_SEED, runs.DEV_SEED]}, runs.write)
     say("asking the base and the experts")
-    rows = [
-        Row(name, scores(evaluate.remembered(folder, work / "scores" / f"{name}-arm", arguments.items, SEEDS)))
-        for name, folder in models.items()
-    ]
+    rows = [Row(name, scores(score.asked(folder, kitchen(work) / "scores"))) for name, folder in models.items()]
     with hub(work) as environment:
         say(f"pushing to {environment['HF_ENDPOINT']}")
-        kitchen = Kitchen(work, environment, arguments.namespace, arguments.items)
+        cook = Kitchen(work, environment, arguments.namespace)
         repos = {"base": "SmolLM2-135M-Instruct"} | {name: f"SmolLM2-135M-{name}" for name in TASKS}
         for name, folder in models.items():
             push(environment, folder, f"{arguments.namespace}/{repos[name]}")
         push(environment, work / "runs", f"{arguments.namespace}/agent-runs", "--dataset")
-        print(kitchen.ramekin("roles", str(kitchen.manifest("roles")), "--samples", "1"))
+        print(cook.ramekin("roles", str(cook.manifest("roles")), "--samples", "1"))
         say("every candidate of the pool")
-        rows += candidates(kitchen)
+        rows += candidates(cook)
         for name, method in RIVALS.items():
             say(name)
-            rows.append(rival(kitchen, name, method))
+            rows.append(rival(cook, name, method))
         say("publishing ARM's merge")
-        print(kitchen.ramekin("run", str(kitchen.manifest("published"))))
-    text = table(rows, arguments.items)
+        print(cook.ramekin("run", str(cook.manifest(PUBLISHED))))
+    text = table(rows)
     (work / "arm" / "table.md").write_text(text + "\n")
     print(text)
 

@@ -16,7 +16,8 @@ from tasks import TASKS, Item, Task
 from train import WEIGHTS, prompt
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
 
-ITEMS = 20
+ITEMS = 30
+SEEDS = (0, 1)
 ANSWER_TOKENS = 48  # Longer than every right answer; a model that is not done by then has not answered.
 
 
@@ -53,7 +54,7 @@ def drawn(task: Task, count: int, seeds: Sequence[int]) -> list[Item]:
     return list(dict.fromkeys(item for seed in seeds for item in task.items("held-out", count, seed)))
 
 
-def evaluate(model_name: str, count: int = ITEMS, seeds: Sequence[int] = (0,)) -> Results:
+def evaluate(model_name: str, count: int = ITEMS, seeds: Sequence[int] = SEEDS) -> Results:
     """Let the model in a folder, or in a repository of the Hub, answer `count` held-out items a seed of every task."""
     tokenizer = AutoTokenizer.from_pretrained(model_name)
     # The weights are bfloat16, the computation is not: float32 is the faster one on most CPUs, and the steadier.
@@ -77,7 +78,7 @@ def write(results: Results) -> str:
     return json.dumps({task: asdict(result) for task, result in results.items()}, indent=1)
 
 
-def remembered(model: Path, folder: Path, count: int = ITEMS, seeds: Sequence[int] = (0,)) -> Results:
+def remembered(model: Path, folder: Path, count: int = ITEMS, seeds: Sequence[int] = SEEDS) -> Results:
     """The results of the model in a folder; `folder` keeps them until the model or the items change."""
     asked = {name: [asdict(item) for item in drawn(task, count, seeds)] for name, task in TASKS.items()}
     inputs = {"weights": digest(model / WEIGHTS), "items": asked, "tokens": ANSWER_TOKENS}
@@ -88,6 +89,8 @@ def remembered(model: Path, folder: Path, count: int = ITEMS, seeds: Sequence[in
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", help="a folder, or a repository of the Hub")
-    parser.add_argument("--items", type=int, default=ITEMS, help="held-out items per task (default: %(default)s)")
+    parser.add_argument(
+        "--items", type=int, default=ITEMS, help="held-out items per task and seed (default: %(default)s)"
+    )
     arguments = parser.parse_args()
     print(write(evaluate(arguments.model, arguments.items)))

@@ -7,6 +7,7 @@ import argparse
 import contextlib
 import dataclasses
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -17,6 +18,7 @@ from pathlib import Path
 import base
 import cards
 import evaluate
+import score
 import train
 from evaluate import Results
 from ruamel.yaml import YAML
@@ -25,6 +27,7 @@ from tasks import TASKS
 HERE = Path(__file__).resolve().parent
 STARTED = time.perf_counter()
 SHIPPED_NAMESPACE = "smol"  # The namespace that the checked-in merge.yaml uses.
+SCORING = ("score.py", "evaluate.py", "tasks.py", "train.py", "cache.py")
 
 
 def options() -> argparse.Namespace:
@@ -35,7 +38,6 @@ def options() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=settings.steps, help="training steps (default: %(default)s)")
     parser.add_argument("--learning-rate", type=float, default=settings.learning_rate, help="default: %(default)s")
     parser.add_argument("--seed", type=int, default=settings.seed, help="of the training items (default: %(default)s)")
-    parser.add_argument("--items", type=int, default=evaluate.ITEMS, help="held-out items per task (%(default)s)")
     parser.add_argument(
         "--namespace",
         default=SHIPPED_NAMESPACE,
@@ -83,29 +85,42 @@ def manifest(work: Path, namespace: str) -> Path:
     for name, repo in content["experts"].items():
         content["experts"][name] = placed(repo)
     content["output"]["repo"] = placed(content["output"]["repo"])
-    path = work / "merge" / "merge.yaml"
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path = kitchen(work) / "merge.yaml"
     yaml.dump(content, path)
     return path
 
 
-def publish(work: Path, models: Mapping[str, Path], environment: dict[str, str], namespace: str, items: int) -> Results:
-    """Push base and experts, merge and publish them by `ramekin run`, and let the published model answer."""
+def kitchen(work: Path) -> Path:
+    """Where manifest and lock are, with the program that `evaluate.command` names, and the answers that it keeps."""
+    place = work / "merge"
+    place.mkdir(parents=True, exist_ok=True)
+    for name in SCORING:
+        shutil.copyfile(HERE / name, place / name)
+    return place
+
+
+def with_python(environment: Mapping[str, str]) -> dict[str, str]:
+    """An environment in which `python` is the one that this runs in."""
+    return {**environment, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', os.defpath)}"}
+
+
+def publish(work: Path, models: Mapping[str, Path], environment: dict[str, str], namespace: str) -> Results:
+    """Push base and experts, merge, measure and publish by `ramekin run`, and let the published model answer."""
     path = manifest(work, namespace)
     content = YAML(typ="safe").load(path)
     for name, folder in models.items():
         repo = content["base"] if name == "base" else content["experts"][name]
         run([sys.executable, str(HERE / "push.py"), str(folder), repo], environment, HERE)
-    say("merging and publishing")
-    run([sys.executable, "-m", "ramekin", "run", path.name], environment, path.parent)
+    say("merging, measuring and publishing")
+    run([sys.executable, "-m", "ramekin", "run", path.name], with_python(environment), path.parent)
     say("reading the published model from the Hub, and asking it")
-    command = [sys.executable, str(HERE / "evaluate.py"), content["output"]["repo"], "--items", str(items)]
+    command = [sys.executable, str(HERE / "evaluate.py"), content["output"]["repo"]]
     return evaluate.read(subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout)
 
 
-def show(scores: Mapping[str, Results], models: Mapping[str, Path], items: int) -> None:
+def show(scores: Mapping[str, Results], models: Mapping[str, Path]) -> None:
     """Print the table of scores, and one answer of the merged model to each task."""
-    say(f"held-out scores, {items} items per task")
+    say(f"held-out scores, up to {evaluate.ITEMS * len(evaluate.SEEDS)} items per task")
     print(f"{'':8}" + "".join(f"{task:>9}" for task in TASKS) + "   changed elements")
     for name, results in scores.items():
         changed = f"{train.density(models[name]):18.1%}" if name in TASKS else ""
@@ -127,16 +142,14 @@ def main() -> None:
     models = {"base": base.prepare(work)}
     models |= train.prepare(work, models["base"], settings)
     say("asking the base and the experts")
-    scores = {
-        name: evaluate.remembered(folder, work / "scores" / name, arguments.items) for name, folder in models.items()
-    }
+    scores = {name: score.asked(folder, kitchen(work) / "scores") for name, folder in models.items()}
     cards.write_base_card(models["base"], scores["base"])
     for name in TASKS:
         cards.write_expert_card(models[name], f"{arguments.namespace}/SmolLM2-135M-Instruct", name, scores[name])
     with hub(work) as environment:
         say(f"pushing to {environment['HF_ENDPOINT']}")
-        scores["merged"] = publish(work, models, environment, arguments.namespace, arguments.items)
-    show(scores, models, arguments.items)
+        scores["merged"] = publish(work, models, environment, arguments.namespace)
+    show(scores, models)
 
 
 if __name__ == "__main__":
