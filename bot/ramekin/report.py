@@ -14,9 +14,11 @@ from ramekin.methods.ram import Overlap
 from ramekin.scores import ReportedEvaluation
 
 REPORT_NAME: Final = "ramekin/report.json"
+MANIFEST_COPY: Final = "ramekin/merge.yaml"
+LOCK_COPY: Final = "ramekin/merge.lock"
 NEURONS: Final = "ramekin/neurons.safetensors"
-CARD_TEMPLATE: Final = "ramekin/card.md.jinja"
 """Where a merged directory says which neurons it has from which expert."""
+CARD_TEMPLATE: Final = "ramekin/card.md.jinja"
 
 Key = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 

@@ -15,17 +15,15 @@ from ramekin.errors import DamagedError, SourceError
 from ramekin.fetch import fetch_published
 from ramekin.lock.model import PinnedFile, PinnedSource
 from ramekin.publish.checking import differing_files
-from ramekin.report import NEURONS, REPORT_NAME, FileRecord, Report, read_report
+from ramekin.report import LOCK_COPY, MANIFEST_COPY, NEURONS, REPORT_NAME, FileRecord, Report, read_report
 from ramekin.text import printable
 from ramekin.workbench import Workbench
 
 if TYPE_CHECKING:
     from ramekin.client import HubClient
 
-MANIFEST: Final = "ramekin/merge.yaml"
-LOCK: Final = "ramekin/merge.lock"
 
-_NEEDED: Final = (REPORT_NAME, MANIFEST, LOCK)
+_NEEDED: Final = (REPORT_NAME, MANIFEST_COPY, LOCK_COPY)
 _OPTIONAL: Final = (NEURONS, ATTESTATION)
 _LIMIT: Final = 64 << 20
 

@@ -13,8 +13,17 @@ from ramekin.lock.model import Lock, PinnedFile, PinnedSource
 from ramekin.manifest.reading import read_manifest
 from ramekin.methods.base import SEMANTICS
 from ramekin.methods.ram import Overlap
-from ramekin.report import FileRecord, Report, ReportedExpert, ReportedOutput, ReportedSource, report_overlap
-from ramekin.subject import LOCK, MANIFEST, MergedDirectory
+from ramekin.report import (
+    LOCK_COPY,
+    MANIFEST_COPY,
+    FileRecord,
+    Report,
+    ReportedExpert,
+    ReportedOutput,
+    ReportedSource,
+    report_overlap,
+)
+from ramekin.subject import MergedDirectory
 
 SOURCES = "base: org/base\nexperts:\n  coder: org/coder\n  tool: org/tool\n"
 TEXT = "version: 1\n" + SOURCES + "method:\n  name: ram+\noutput:\n  repo: {}\n"
@@ -23,8 +32,8 @@ TEXT = "version: 1\n" + SOURCES + "method:\n  name: ram+\noutput:\n  repo: {}\n"
 def finished(directory: Path, *, repo: str = "org/agent", weights: bytes = b"weights") -> Path:
     """A directory as a merge leaves it, with weights that are none."""
     (directory / "ramekin/plots").mkdir(parents=True)
-    (directory / MANIFEST).write_text(TEXT.format(repo))
-    manifest = read_manifest(directory / MANIFEST).manifest
+    (directory / MANIFEST_COPY).write_text(TEXT.format(repo))
+    manifest = read_manifest(directory / MANIFEST_COPY).manifest
     pins = [
         PinnedSource(
             source=f"org/{name}", kind="hub", commit=f"{n}" * 40, files={"m": PinnedFile(size=1, sha256=f"{n}" * 64)}
@@ -34,12 +43,12 @@ def finished(directory: Path, *, repo: str = "org/agent", weights: bytes = b"wei
     experts = {"coder": pins[1], "tool": pins[2]}
     key = merge_key(manifest, pins[0], experts, {})
     lock = Lock(schema_version=1, key=key, semantics=SEMANTICS, base=pins[0], experts=experts)
-    (directory / LOCK).write_text(lock.to_json())
+    (directory / LOCK_COPY).write_text(lock.to_json())
     (directory / "model.safetensors").write_bytes(weights)
     (directory / "config.json").write_text("{}")
     (directory / "README.md").write_text("# A card\n")
     (directory / "ramekin/plots/overlap.svg").write_text("<svg/>")
-    files = {name: record(directory / name) for name in ("config.json", "model.safetensors", LOCK, MANIFEST)}
+    files = {name: record(directory / name) for name in ("config.json", "model.safetensors", LOCK_COPY, MANIFEST_COPY)}
     base, *others = (ReportedSource(source=pin.source, commit=pin.commit) for pin in pins)
     report = Report(
         schema_version=1,

@@ -22,8 +22,11 @@ from ramekin.attestation.signing import key_signer, keyless_signer, sign_directo
 from ramekin.attestation.statement import ATTESTATION, Statement, lies_in, read_bundle
 from ramekin.environment import Environment, Secret
 from ramekin.errors import DamagedError, PublishError, UsageError
-from ramekin.report import CARD_TEMPLATE
-from ramekin.subject import LOCK, MANIFEST
+from ramekin.report import (
+    CARD_TEMPLATE,
+    LOCK_COPY,
+    MANIFEST_COPY,
+)
 from ramekin.terminal import Terminal
 from ramekin.workbench import Workbench
 
@@ -64,7 +67,7 @@ def test_what_was_signed_is_good(signed: Signed) -> None:
     statement = read_bundle((signed.directory / ATTESTATION).read_bytes()).statement
     report = subject_of(signed.directory).report
     assert statement.key == report.key
-    assert statement.files.keys() == {"config.json", "model.safetensors", LOCK}
+    assert statement.files.keys() == {"config.json", "model.safetensors", LOCK_COPY}
     assert all(statement.files[name] == report.output.files[name].sha256 for name in statement.files)
 
 
@@ -81,7 +84,7 @@ def test_others_can_check_it_without_us(signed: Signed) -> None:
 
 
 def test_new_card_texts_leave_it_good(signed: Signed) -> None:
-    manifest = signed.directory / MANIFEST
+    manifest = signed.directory / MANIFEST_COPY
     manifest.write_text(manifest.read_text() + "card:\n  title: Better\n")
     rewrite_report(signed.directory, texts="sha256:" + "0" * 64)
     others = ("README.md", CARD_TEMPLATE, "ramekin/plots/more.svg", ".gitattributes", ".cache/huggingface/x")
@@ -106,7 +109,7 @@ def swap_weights(signed: Signed) -> None:
 
 
 def swap_lock(signed: Signed) -> None:
-    path = signed.directory / LOCK
+    path = signed.directory / LOCK_COPY
     path.write_text(path.read_text().replace("org/coder", "org/loser"))
     rewrite_report(signed.directory)
 
@@ -140,7 +143,7 @@ def other_sources(signed: Signed) -> None:
 
 
 def other_manifest(signed: Signed) -> None:
-    path = signed.directory / MANIFEST
+    path = signed.directory / MANIFEST_COPY
     path.write_text(path.read_text().replace("ram+", "ram"))
     rewrite_report(signed.directory)
 
@@ -167,7 +170,7 @@ def replaced(content: bytes) -> Callable[[Signed], None]:
 
 TAMPERED: dict[str, tuple[Callable[[Signed], None], str, str]] = {
     "weights and report": (swap_weights, "model.safetensors", "is not what was signed"),
-    "lock and report": (swap_lock, LOCK, "is not what was signed"),
+    "lock and report": (swap_lock, LOCK_COPY, "is not what was signed"),
     "a file less": (drop_file, "config.json", "is signed, and no part of the merge"),
     "code beside it": (add_file("modeling_agent.py"), "modeling_agent.py", "is not signed"),
     "a pickle beside it": (add_file("pytorch_model.bin"), "pytorch_model.bin", "is not signed"),
@@ -175,7 +178,7 @@ TAMPERED: dict[str, tuple[Callable[[Signed], None], str, str]] = {
     "something of ramekin's": (add_file("ramekin/neurons.safetensors"), "ramekin/neurons.safetensors", "is not signed"),
     "the key of the report": (another_key_in_the_report, ATTESTATION, "is of another merge"),
     "the sources of the report": (other_sources, REPORT, "names other sources than the signed lock"),
-    "the manifest": (other_manifest, MANIFEST, "is not the manifest of the signed lock"),
+    "the manifest": (other_manifest, MANIFEST_COPY, "is not the manifest of the signed lock"),
     "of another merge": (another_merge, "model.safetensors", "is not what was signed"),
     "a digest in the statement": (edited(other_digest), ATTESTATION, "or was changed since"),
     "what it ignores": (edited(ignore_all), ATTESTATION, "or was changed since"),
@@ -366,5 +369,5 @@ def test_anything_else_is_no_attestation(value: Any) -> None:
 
 def test_statement_of_a_report_leaves_out_what_new_texts_change(tmp_path: Path) -> None:
     report = subject_of(finished(tmp_path / "merged")).report
-    assert MANIFEST not in Statement.of(report).files
+    assert MANIFEST_COPY not in Statement.of(report).files
     assert REPORT not in Statement.of(report).files

@@ -3,10 +3,10 @@
 import os
 import re
 from pathlib import Path
-from xml.etree import ElementTree as ET
 
 import pytest
 from card_samples import many, sample
+from plot_reading import NAMESPACE, draw, of_class, texts
 from scored_samples import KINDS, SCORES, evaluation, modules, with_modules, with_scores
 from test_plots import HOSTILE
 
@@ -21,7 +21,6 @@ from ramekin.card.scoring import scoring_of
 from ramekin.methods import Average, Ram, RamPlusSmooth
 
 GOLDEN = Path(__file__).parent / "golden"
-NAMESPACE = "{http://www.w3.org/2000/svg}"
 FULL = with_scores(with_modules(sample()))
 LONG = {f"{'w' * 60}-{n}": f"org/{n}" for n in range(3)}
 MANY_TASKS = {model: {f"task-{n}": value for n in range(40)} for model, value in (("base", 0.1), ("merge", 0.3))}
@@ -48,18 +47,6 @@ MADE = {
 }
 NEW = ("density.svg", "modules.svg", "scores.svg")
 DRAWN = [(name, plot) for name, made in MADE.items() for plot in render_plots(made.report) if plot in NEW]
-
-
-def draw(made, name) -> ET.Element:
-    return ET.fromstring(render_plots(made.report)[name])  # noqa: S314  drawn here
-
-
-def texts(root) -> list[str]:
-    return [element.text for element in root.iter(f"{NAMESPACE}text")]
-
-
-def of_class(root, tag, name) -> list[ET.Element]:
-    return [found for found in root.iter(f"{NAMESPACE}{tag}") if name in found.get("class", "").split()]
 
 
 @pytest.mark.parametrize("name", NEW)

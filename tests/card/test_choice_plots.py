@@ -3,11 +3,11 @@
 import os
 from itertools import pairwise
 from pathlib import Path
-from xml.etree import ElementTree as ET
 
 import pytest
 from card_samples import sample
 from choice_samples import DONORS, arm_sample, best_of_sample, crowded
+from plot_reading import NAMESPACE, draw, of_class, texts
 
 from ramekin.card.axes import beside, steps_to
 from ramekin.card.contest import contest_of
@@ -16,7 +16,6 @@ from ramekin.card.plots import render_plots
 from ramekin.methods import Arm
 
 GOLDEN = Path(__file__).parent / "golden"
-NAMESPACE = "{http://www.w3.org/2000/svg}"
 NEW = ["aos.svg", "candidates.svg", "aos-layers.svg", "roles.svg", "transplant.svg"]
 HOSTILE = {
     "<script>alert(1)</script>": "coder",
@@ -41,18 +40,6 @@ MADE = {
     "crowded": crowded(),
 }
 DRAWN = [(name, plot) for name, made in MADE.items() for plot in render_plots(made.report) if plot in NEW]
-
-
-def draw(made, name) -> ET.Element:
-    return ET.fromstring(render_plots(made.report)[name])  # noqa: S314  drawn here
-
-
-def texts(root) -> list[str]:
-    return [element.text for element in root.iter(f"{NAMESPACE}text")]
-
-
-def of_class(root, tag, name) -> list[ET.Element]:
-    return [found for found in root.iter(f"{NAMESPACE}{tag}") if name in found.get("class", "").split()]
 
 
 @pytest.mark.parametrize("name", NEW)

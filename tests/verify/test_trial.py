@@ -16,8 +16,11 @@ from ramekin.environment import Environment, bare_environment
 from ramekin.errors import ResourceError, UsageError
 from ramekin.lock.making import make_lock
 from ramekin.manifest.reading import read_manifest
-from ramekin.report import FileRecord
-from ramekin.subject import LOCK, MANIFEST
+from ramekin.report import (
+    LOCK_COPY,
+    MANIFEST_COPY,
+    FileRecord,
+)
 from ramekin.terminal import Terminal
 from ramekin.verify import loading
 from ramekin.verify.loading import try_out
@@ -254,6 +257,6 @@ def test_the_bases_tensors_are_those_that_the_lock_pins(tmp_path: Path, monkeypa
     tools = bench(tmp_path)
     made = make_lock(read_manifest(tmp_path / "merge.yaml").manifest, tools.sources(tmp_path))
     (tmp_path / "merged/ramekin").mkdir(parents=True)
-    (tmp_path / "merged" / MANIFEST).write_text(text)
-    (tmp_path / "merged" / LOCK).write_text(made.to_json())
+    (tmp_path / "merged" / MANIFEST_COPY).write_text(text)
+    (tmp_path / "merged" / LOCK_COPY).write_text(made.to_json())
     assert loading._base_tensors(tools, SimpleNamespace(directory=tmp_path / "merged")) == {*SIZE.shapes}

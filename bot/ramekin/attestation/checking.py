@@ -14,8 +14,14 @@ from ramekin.lock.key import merge_key
 from ramekin.lock.model import Lock
 from ramekin.manifest.reading import read_manifest
 from ramekin.methods.base import SEMANTICS
-from ramekin.report import REPORT_NAME, Report, ReportedSource
-from ramekin.subject import LOCK, MANIFEST, Subject
+from ramekin.report import (
+    LOCK_COPY,
+    MANIFEST_COPY,
+    REPORT_NAME,
+    Report,
+    ReportedSource,
+)
+from ramekin.subject import Subject
 from ramekin.text import printable
 
 if TYPE_CHECKING:
@@ -179,19 +185,19 @@ def _differences(signed: Statement, reported: Statement) -> Iterator[tuple[str, 
 
 def _other_merge(subject: Subject, wrong: Mapping[str, str]) -> dict[str, str]:
     """Hold what is not signed itself, report and manifest, against the lock, which is."""
-    if LOCK in wrong:
+    if LOCK_COPY in wrong:
         return {}
     try:
-        lock = read_lock(subject.directory / LOCK)
+        lock = read_lock(subject.directory / LOCK_COPY)
     except RamekinError:
         lock = None
     if lock is None:
-        return {LOCK: "is no lock"}
+        return {LOCK_COPY: "is no lock"}
     found = {}
     if what := _told_otherwise(subject.report, lock):
         found[REPORT_NAME] = what
-    if lock.semantics == SEMANTICS and not _is_manifest_of(lock, subject.directory / MANIFEST):
-        found[MANIFEST] = "is not the manifest of the signed lock"
+    if lock.semantics == SEMANTICS and not _is_manifest_of(lock, subject.directory / MANIFEST_COPY):
+        found[MANIFEST_COPY] = "is not the manifest of the signed lock"
     return found
 
 

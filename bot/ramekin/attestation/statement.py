@@ -14,10 +14,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from ramekin.errors import DamagedError
-from ramekin.report import CARD_TEMPLATE, REPORT_NAME, Report
+from ramekin.report import (
+    CARD_TEMPLATE,
+    MANIFEST_COPY,
+    REPORT_NAME,
+    Report,
+)
 
 ATTESTATION: Final = "ramekin/attestation.json"
-_MANIFEST: Final = "ramekin/merge.yaml"
 
 UNSIGNED: Final = (
     ".cache",
@@ -27,7 +31,7 @@ UNSIGNED: Final = (
     "README.md",
     ATTESTATION,
     CARD_TEMPLATE,
-    _MANIFEST,
+    MANIFEST_COPY,
     "ramekin/plots",
     REPORT_NAME,
 )

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ramekin.card.numbers import factor, grouped, percent, times
-from ramekin.lock.model import Lock, PinnedSource
+from ramekin.lock.model import Lock
 from ramekin.methods import Method, RamUnique
 from ramekin.report import ExpertOverlap, Report
 
@@ -35,7 +35,7 @@ class ShownSource:
 def shown_base(report: Report, lock: Lock) -> ShownSource:
     """The base's row."""
     pinned, base = lock.base, report.base
-    return ShownSource("base", base.source, base.commit, pinned.kind == "hub", _licence(pinned))
+    return ShownSource("base", base.source, base.commit, pinned.kind == "hub", pinned.card.license_shown)
 
 
 def shown_experts(report: Report, lock: Lock, method: Method) -> tuple[ShownSource, ...]:
@@ -52,17 +52,12 @@ def shown_experts(report: Report, lock: Lock, method: Method) -> tuple[ShownSour
             source=expert.source,
             commit=expert.commit,
             on_hub=lock.experts[expert.name].kind == "hub",
-            licence=_licence(lock.experts[expert.name]),
+            licence=lock.experts[expert.name].card.license_shown,
             brought=_brought(expert.name, report, method),
             overlap=report.overlap.experts[expert.name],
         )
         for expert in report.experts
     )
-
-
-def _licence(pinned: PinnedSource) -> str:
-    card = pinned.card
-    return (card.license_name if card.license == "other" else None) or card.license or "none declared"
 
 
 def _brought(name: str, report: Report, method: Method) -> str:

@@ -14,12 +14,15 @@ from ramekin.lock.model import Lock
 from ramekin.manifest.model import CardTexts
 from ramekin.manifest.reading import read_manifest
 from ramekin.markdown import HUB
-from ramekin.report import Report, read_report
+from ramekin.report import (
+    LOCK_COPY,
+    MANIFEST_COPY,
+    Report,
+    read_report,
+)
 
 CARD_NAME: Final = "README.md"
 PLOTS_NAME: Final = "ramekin/plots"
-_MANIFEST: Final = "ramekin/merge.yaml"
-_LOCK: Final = "ramekin/merge.lock"
 
 
 def write_card(directory: Path, endpoint: str = HUB, template: CardTemplate | Literal["kept"] | None = "kept") -> Path:
@@ -42,10 +45,10 @@ def write_card(directory: Path, endpoint: str = HUB, template: CardTemplate | Li
         ResourceError: The disk is full.
     """
     report = read_report(directory)
-    manifest = read_manifest(directory / _MANIFEST).manifest
-    lock = read_lock(directory / _LOCK)
+    manifest = read_manifest(directory / MANIFEST_COPY).manifest
+    lock = read_lock(directory / LOCK_COPY)
     if lock is None:
-        raise DamagedError(f"{directory / _LOCK} does not exist", "merge again, or restore the file")
+        raise DamagedError(f"{directory / LOCK_COPY} does not exist", "merge again, or restore the file")
     if template == "kept":
         template = kept_template(directory) if manifest.card.template else None
     body = _own_body(template, manifest.card, lock, endpoint) if template else None

@@ -16,8 +16,12 @@ from ramekin.lock.model import Lock
 from ramekin.manifest.model import Manifest
 from ramekin.manifest.parts import REPO_PATTERN
 from ramekin.manifest.reading import read_manifest
-from ramekin.report import Report
-from ramekin.subject import LOCK, MANIFEST, MergedDirectory, Subject, opened
+from ramekin.report import (
+    LOCK_COPY,
+    MANIFEST_COPY,
+    Report,
+)
+from ramekin.subject import MergedDirectory, Subject, opened
 from ramekin.text import printable
 from ramekin.workbench import Workbench
 
@@ -162,13 +166,13 @@ def _of_report(report: Report, lock: Lock | None) -> dict[str, Source]:
 
 def _readable_lock(subject: Subject) -> Lock | None:
     try:
-        return read_lock(subject.directory / LOCK)
+        return read_lock(subject.directory / LOCK_COPY)
     except LockError:
         return None
 
 
 def _readable_manifest(subject: Subject) -> Manifest | None:
     try:
-        return read_manifest(subject.directory / MANIFEST).manifest
+        return read_manifest(subject.directory / MANIFEST_COPY).manifest
     except RamekinError:
         return None

@@ -57,6 +57,11 @@ class CardFacts(_Part):
     pipeline_tag: str | None = None
     parents: dict[str, str | None] = {}
 
+    @property
+    def license_shown(self) -> str:
+        """The licence as people are told it: by its own name where its id says only that it is another."""
+        return (self.license_name if self.license == "other" else None) or self.license or "none declared"
+
 
 class PinnedSource(_Part):
     """One source: where it is, at which commit, with which files. A checkpoint, or recorded runs.

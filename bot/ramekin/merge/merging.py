@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import ValidationError
 
@@ -27,6 +27,8 @@ from ramekin.plan.layout import Layout
 from ramekin.progress import Progress
 from ramekin.report import (
     CARD_TEMPLATE,
+    LOCK_COPY,
+    MANIFEST_COPY,
     NEURONS,
     REPORT_NAME,
     Cost,
@@ -45,8 +47,6 @@ from ramekin.stock import Stock
 if TYPE_CHECKING:
     from ramekin.arm.reading import Material
 
-MANIFEST_COPY: Final = "ramekin/merge.yaml"
-LOCK_COPY: Final = "ramekin/merge.lock"
 _Record = TypeVar("_Record", Probe, WrittenFile)
 
 

@@ -9,13 +9,18 @@ from ramekin.errors import PublishError
 from ramekin.lock.file import read_lock
 from ramekin.manifest.reading import LoadedManifest
 from ramekin.plan.standing import Standing
-from ramekin.publish.committing import Published, publish
+from ramekin.publish.committing import Published, plots_in, publish
 from ramekin.publish.telling import Background
-from ramekin.report import CARD_TEMPLATE, REPORT_NAME, FileRecord, redacted
+from ramekin.report import (
+    CARD_TEMPLATE,
+    LOCK_COPY,
+    MANIFEST_COPY,
+    REPORT_NAME,
+    FileRecord,
+    redacted,
+)
 from ramekin.workbench import Workbench
 
-_MANIFEST: Final = "ramekin/merge.yaml"
-_LOCK: Final = "ramekin/merge.lock"
 _LIMIT: Final = 32 << 20
 
 
@@ -42,23 +47,22 @@ def publish_card(
         raise PublishError(f"{target.repo}: holds no merge of ours", "publish the merge first, with `ramekin run`")
     with tempfile.TemporaryDirectory(prefix="ramekin-card-") as name:
         directory = Path(name)
-        write_atomically(directory / _LOCK, bench.writer.read(target.repo, target.head, _LOCK, 0, _LIMIT))
-        write_atomically(directory / _MANIFEST, loaded.text.encode())
-        manifest = directory / _MANIFEST
+        write_atomically(directory / LOCK_COPY, bench.writer.read(target.repo, target.head, LOCK_COPY, 0, _LIMIT))
+        write_atomically(directory / MANIFEST_COPY, loaded.text.encode())
+        manifest = directory / MANIFEST_COPY
         files = dict(report.output.files)
-        files[_MANIFEST] = FileRecord(size=manifest.stat().st_size, sha256=sha256_of(manifest))
+        files[MANIFEST_COPY] = FileRecord(size=manifest.stat().st_size, sha256=sha256_of(manifest))
         files.pop(CARD_TEMPLATE, None)
         if template := find_template(loaded):
             write_atomically(directory / CARD_TEMPLATE, template.content)
             files[CARD_TEMPLATE] = template.record
         output = report.output.model_copy(update={"files": files})
         changed = report.model_copy(update={"texts": loaded.manifest.card.digest, "output": output})
-        lock = read_lock(directory / _LOCK)
+        lock = read_lock(directory / LOCK_COPY)
         if lock:
             changed = redacted(changed, lock, samples=loaded.manifest.card.samples)
         write_atomically(directory / REPORT_NAME, changed.to_json().encode())
         write_card(directory, bench.environment.endpoint, template)
-        plots = sorted(str(p.relative_to(directory)) for p in (directory / "ramekin" / "plots").glob("*.svg"))
-        names = ["README.md", REPORT_NAME, _MANIFEST, *plots, *([CARD_TEMPLATE] if template else [])]
+        names = ["README.md", REPORT_NAME, MANIFEST_COPY, *plots_in(directory), *([CARD_TEMPLATE] if template else [])]
         content = {path: directory / path for path in names}
         return publish(bench.writer, loaded.manifest, standing, content, background=background)

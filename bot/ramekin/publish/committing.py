@@ -160,10 +160,14 @@ def merged_files(directory: Path, report: Report, uploaded: Collection[str] = ()
         path = directory / name
         if not path.is_file() or path.stat().st_size != record.size:
             raise DamagedError(f"{path}: is not as the report has it", "merge again into an empty directory")
-    plots = sorted((directory / "ramekin" / "plots").glob("*.svg"))
     signed = [ATTESTATION] if lies_in(directory, report) else []
-    names = [*here, "README.md", REPORT_NAME, *signed, *(str(p.relative_to(directory)) for p in plots)]
+    names = [*here, "README.md", REPORT_NAME, *signed, *plots_in(directory)]
     return {name: directory / name for name in names}
+
+
+def plots_in(directory: Path) -> list[str]:
+    """Paths of a merged directory's plots, relative to it."""
+    return sorted(str(path.relative_to(directory)) for path in (directory / "ramekin" / "plots").glob("*.svg"))
 
 
 def uploaded_files(directory: Path, report: Report, elsewhere: Callable[[FileRecord], bool]) -> dict[str, FileRecord]:

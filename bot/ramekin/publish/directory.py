@@ -1,7 +1,7 @@
 """Publishing a directory that `ramekin merge` wrote, later or elsewhere."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from ramekin.errors import LockError, PublishError
 from ramekin.evaluation.gate import check_gate
@@ -14,13 +14,14 @@ from ramekin.publish.committing import Published, merged_files, note_commit, pub
 from ramekin.publish.following import Followed, check_ahead, follow_up
 from ramekin.publish.landing import Landed
 from ramekin.publish.telling import Background
-from ramekin.report import read_report
+from ramekin.report import (
+    LOCK_COPY,
+    MANIFEST_COPY,
+    read_report,
+)
 
 if TYPE_CHECKING:
     from ramekin.publish.writer import HubWriter
-
-_MANIFEST: Final = Path("ramekin/merge.yaml")
-_LOCK: Final = Path("ramekin/merge.lock")
 
 
 def publish_directory(
@@ -34,9 +35,11 @@ def publish_directory(
         PublishError: It may not be published there, the Hub refuses, or a race was lost.
     """
     report = read_report(directory)
-    loaded, lock = read_manifest(directory / _MANIFEST), read_lock(directory / _LOCK)
+    loaded, lock = read_manifest(directory / MANIFEST_COPY), read_lock(directory / LOCK_COPY)
     if lock is None or lock.key != report.key:
-        raise LockError(f"{directory / _LOCK}: is not the lock of this merge", "merge again into an empty directory")
+        raise LockError(
+            f"{directory / LOCK_COPY}: is not the lock of this merge", "merge again into an empty directory"
+        )
     files = merged_files(directory, report)
     manifest, standing = loaded.manifest, look_around(client, loaded.manifest)
     against = objections(manifest, lock, standing, inherited(manifest, lock), allowed)
@@ -44,9 +47,8 @@ def publish_directory(
         raise PublishError(problems=against)
     target = standing.target
     if standing.holds(report.key):
-        url = f"{client.endpoint}/{target.repo}/commit/{target.head}"
         added = None if pull_request else publish_attestation(client, manifest, standing, directory, report)
-        landed = added or Landed(target.head or "", url)
+        landed = added or Landed.at(client.endpoint, target.repo, target.head or "")
         published = Published(target.repo, landed.commit, landed.url, fresh=added is not None)
     else:
         check_gate(manifest, report, directory)

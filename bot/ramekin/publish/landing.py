@@ -27,6 +27,11 @@ class Landed:
     commit: str
     url: str
 
+    @classmethod
+    def at(cls, endpoint: str, repo: str, commit: str) -> "Landed":
+        """A commit that is there already."""
+        return cls(commit, f"{endpoint}/{repo}/commit/{commit}")
+
 
 @contextmanager
 def publishing() -> Iterator[None]:
@@ -62,7 +67,7 @@ def commit(
         now = look_at(client, manifest, revision)
         if now.target.head is None or now.target.head == target.head or not now.shows(change.key, change.texts):
             return None
-        return Landed(now.target.head, f"{client.endpoint}/{now.target.repo}/commit/{now.target.head}")
+        return Landed.at(client.endpoint, now.target.repo, now.target.head)
 
     return land(client, target.repo, "the commit", act, landed, "nothing was published")
 

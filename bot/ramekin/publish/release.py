@@ -10,6 +10,7 @@ from ramekin.preparing import Prepared, Request, own_place
 from ramekin.publish.card_only import publish_card
 from ramekin.publish.committing import Published, merged_files, note_commit, publish, uploaded_files, waiting
 from ramekin.publish.following import Followed, check_ahead, follow_up
+from ramekin.publish.landing import Landed
 from ramekin.publish.telling import Background
 from ramekin.publish.uploads import Uploads
 from ramekin.report import REPORT_NAME, Report, read_report
@@ -63,13 +64,12 @@ class Release:
         """What the Hub holds already; what a run that was killed after its commit could not do any more is done now."""
         clear_workplace(self._own)
         target, out = self._prepared.plan.target, self._request.out
-        commit = target.head or ""
-        url = f"{self._bench.environment.endpoint}/{target.repo}/commit/{commit}"
-        held = self._followed(Published(target.repo, commit, url, fresh=False))
+        at = Landed.at(self._bench.environment.endpoint, target.repo, target.head or "")
+        held = self._followed(Published(target.repo, at.commit, at.url, fresh=False))
         if out and (out / REPORT_NAME).is_file():
             report = read_report(out)
             if report.key == self._prepared.lock.key and not report.output.commit:
-                note_commit(out, commit, 0.0)
+                note_commit(out, at.commit, 0.0)
         return held
 
     def check_access(self) -> None:

@@ -50,8 +50,7 @@ class _Source:
 
     @property
     def licence(self) -> str:
-        card = self.pinned.card
-        return (card.license_name if card.license == "other" else None) or card.license or "none declared"
+        return self.pinned.card.license_shown
 
 
 @dataclass(frozen=True)

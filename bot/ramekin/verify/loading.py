@@ -18,8 +18,9 @@ from ramekin.environment import bare_environment
 from ramekin.errors import DamagedError, IncompatibleError, RamekinError, ResourceError, UsageError
 from ramekin.lock.file import read_lock
 from ramekin.manifest.reading import read_manifest
+from ramekin.report import LOCK_COPY, MANIFEST_COPY
 from ramekin.room import check_room, memory_available
-from ramekin.subject import LOCK, MANIFEST, Subject, at_hand
+from ramekin.subject import Subject, at_hand
 from ramekin.text import printable
 from ramekin.verify.verdict import Trial
 from ramekin.workbench import Workbench
@@ -151,8 +152,8 @@ def _not_the_bases(bench: Workbench, subject: Subject, inventory: Inventory, fou
 
 def _base_tensors(bench: Workbench, subject: Subject) -> set[str]:
     """Names of the base's tensors, from its headers."""
-    lock = read_lock(subject.directory / LOCK)
+    lock = read_lock(subject.directory / LOCK_COPY)
     assert lock is not None  # noqa: S101 - it is among the files that were checked
-    base = read_manifest(subject.directory / MANIFEST).manifest.base
+    base = read_manifest(subject.directory / MANIFEST_COPY).manifest.base
     read = bench.sources(Path.cwd()).open(base).reader(lock.base)
     return {*read_inventory(read, {name: file.size for name, file in lock.base.files.items()}).tensors}

@@ -9,8 +9,11 @@ from ramekin.errors import DamagedError
 from ramekin.lock.making import LockPolicy
 from ramekin.merge.stage import merge_prepared
 from ramekin.preparing import Request, prepare, unmeasured
-from ramekin.report import NEURONS
-from ramekin.subject import MANIFEST, Subject
+from ramekin.report import (
+    MANIFEST_COPY,
+    NEURONS,
+)
+from ramekin.subject import Subject
 from ramekin.workbench import Workbench
 
 if TYPE_CHECKING:
@@ -28,7 +31,7 @@ def remerge(bench: Workbench, subject: Subject) -> dict[str, str]:
     """
     with tempfile.TemporaryDirectory(prefix="ramekin-remerge-", dir=_roomy(bench)) as temporary:
         out = Path(temporary) / "merged"
-        manifest = subject.directory / MANIFEST
+        manifest = subject.directory / MANIFEST_COPY
         request = Request(manifest, LockPolicy(locked=True, write=False), out=out, root=Path.cwd())
         # What was measured has decided about no weight that is not recorded, and measuring takes long.
         prepared = unmeasured(prepare(bench, request, ask_target=False))
