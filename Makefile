@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 export PATH := $(abspath $(BIN)):$(PATH)
+# Hundreds of processes are started here, and none is to compile again what another has compiled.
+unexport PYTHONDONTWRITEBYTECODE
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 CPU := --constraint constraints/cpu.txt
 # Only compared with, never imported: it has a venv of its own, so that its dependencies and ours do not meet.
@@ -28,8 +30,7 @@ lint: $(VENV)/.dev ## Formatter, linter, strict types, workflows.
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/zizmor --offline --quiet --persona auditor .github templates/init/.github
-	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml templates/init/.github/workflows/*.yml
+	$(BIN)/python .ci/workflows.py
 
 # More for benchmarks/merge.py, such as BENCH="--sizes 0.5,1.5 --dir /big/disk".
 BENCH ?= --mergekit ram,ties
@@ -61,7 +62,7 @@ $(VENV)/.demo: pyproject.toml $(VENV)/.torch
 	touch $@
 
 $(VENV)/.dev: pyproject.toml $(VENV)/.demo
-	$(PIP) $(CPU) --no-compile --editable '.[demo,eval,example,sign]' --group dev
+	$(PIP) $(CPU) --no-compile --editable '.[action,demo,eval,example,sign]' --group dev
 	touch $@
 
 $(MERGEKIT)/.ready: constraints/cpu.txt constraints/mergekit.txt $(VENV)/.python

@@ -23,6 +23,11 @@ VARIABLES = (
     "HF_OIDC_ID_TOKEN",
     "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
     "RAMEKIN_KEY_PASSPHRASE",
+    "RAMEKIN_WEBHOOK_SECRET",
+    "GITHUB_TOKEN",
+    "GH_TOKEN",
+    "RAMEKIN_INPUT_HF_TOKEN",
+    "RAMEKIN_INPUT_GITHUB_TOKEN",
 )
 LEAST = 8
 """Tokens with fewer characters are words that may stand anywhere."""

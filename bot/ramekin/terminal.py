@@ -7,7 +7,7 @@ import re
 import sys
 import time
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
@@ -66,12 +66,21 @@ class Terminal:
         self._color = color and self._err.isatty()
         self._color_out = color and self._out.isatty()
         self._secrets: tuple[str, ...] = ()
+        self._hiding: Callable[[str], None] | None = None
         self._answered = False
         self._bars: RichProgress | None = None
 
     def hide(self, secrets: Iterable[str]) -> None:
         """Never show these values."""
-        self._secrets = tuple(dict.fromkeys([*self._secrets, *(s for s in secrets if len(s) > 5)]))
+        new = dict.fromkeys(s for s in secrets if len(s) > 5 and s not in self._secrets)
+        self._secrets = (*self._secrets, *new)
+        if self._hiding:
+            for secret in new:
+                self._hiding(secret)
+
+    def on_hide(self, hiding: Callable[[str], None]) -> None:
+        """Let a runner know of every value that must not be shown from now on."""
+        self._hiding = hiding
 
     # Results
 
@@ -145,14 +154,13 @@ class Terminal:
 
     def failure(self, error: BaseException) -> int:
         """Show an error, two lines for every problem, and return the exit code."""
-        ours = error if isinstance(error, RamekinError) else _defect(error)
+        ours = as_ours(error)
         for problem in ours.problems[:_MOST_PROBLEMS]:
             self._problem(problem)
         if len(ours.problems) > _MOST_PROBLEMS:
             left = len(ours.problems) - _MOST_PROBLEMS
             self._problem(Problem(f"and {left:,} more problems", "--json lists all of them"))
-        if self.verbosity > 0:
-            self._print("".join(traceback.format_exception(error)).rstrip())
+        self.traceback(error)
         if self.json_output and not self._answered:
             problems = [
                 {"what": p.what, "hint": p.hint, "path": str(p.path) if p.path else None, "line": p.line}
@@ -160,6 +168,11 @@ class Terminal:
             ]
             self.result("", {"error": {"reason": ours.reason, "exit_code": ours.exit_code, "problems": problems}})
         return ours.exit_code
+
+    def traceback(self, error: BaseException) -> None:
+        """Show where an error came from, if asked to tell more."""
+        if self.verbosity > 0:
+            self._print("".join(traceback.format_exception(error)).rstrip())
 
     def usage(self, message: str, command: str) -> int:
         """Show what is wrong with a command line, and return the exit code for that."""
@@ -223,7 +236,10 @@ class _Moving:
         self._progress.advance(self._task, amount)
 
 
-def _defect(error: BaseException) -> RamekinError:
+def as_ours(error: BaseException) -> RamekinError:
+    """An error as one of our own: what is none is a defect, or a lack of memory."""
+    if isinstance(error, RamekinError):
+        return error
     if _lacks_memory(error):
         return ResourceError("there is not enough memory", "raise the limit, or use a larger machine")
     kind = f"{type(error).__name__}: {error}".splitlines()[0][:300]
