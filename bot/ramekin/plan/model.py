@@ -196,14 +196,22 @@ class Plan(_Part):
 
         Left out are the texts for people, what depends on the machine, and the path of the manifest.
         """
-        facts = self.model_dump(mode="json", by_alias=True, exclude={*_NOT_HASHED, "schema_version"})
+        return "sha256:" + json_digest(self._facts(_NOT_HASHED))
+
+    @property
+    def core(self) -> str:
+        """The same of what does not depend on the target, which not everybody can see who makes a plan."""
+        return "sha256:" + json_digest(self._facts(_NOT_HASHED | {"target", "action"}))
+
+    def _facts(self, left_out: frozenset[str]) -> dict[str, Any]:
+        facts = self.model_dump(mode="json", by_alias=True, exclude={*left_out, "schema_version"})
         if self.evaluation is None:
             del facts["evaluation"]  # a plan that has none is the one that it was before there were such
         facts["sources"] = [
             {key: value for key, value in source.items() if key not in _NOT_HASHED_OF_SOURCES}
             for source in facts["sources"]
         ]
-        return "sha256:" + json_digest(facts)
+        return facts
 
     @property
     def mode(self) -> Mode:

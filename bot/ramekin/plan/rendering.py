@@ -1,6 +1,7 @@
 """A plan in the form that was asked for: text for people at a terminal, Markdown for a comment, JSON for programs."""
 
-from typing import Final, Literal
+from collections.abc import Callable
+from typing import Any, Final, Literal
 
 from ramekin import markdown
 from ramekin.plan.model import Plan
@@ -36,22 +37,34 @@ def render_plan(plan: Plan, form: Format, *, endpoint: str = markdown.HUB) -> st
     if form == "text":
         return plan_text(plan)
     template = template_environment(markup=False).get_template("plan/plan.md.jinja")
-    return template.render(
-        plan=plan,
-        endpoint=endpoint,
-        headline=HEADLINES[plan.action],
-        errors=group_findings(plan.errors),
-        notes=group_findings(plan.notes),
-        method=method_text(plan),
-        target=target_text(plan),
-        layout=layout_text(plan),
-        licence=licence_text(plan),
-        costs=(*evaluation_texts(plan), *cost_texts(plan)),
-        most=_MOST_FINDINGS,
-        size=size,
-        plural=plural,
-        prose=prose,
-    )
+    return template.render(plan_values(plan, endpoint))
+
+
+def plan_values(plan: Plan, endpoint: str = markdown.HUB, linked: Callable[[str], str] | None = None) -> dict[str, Any]:
+    """What the parts of a plan in Markdown are made from.
+
+    Args:
+        plan: What to show.
+        endpoint: The Hub's address, for links; only https is linked.
+        linked: Gives, for the base or an expert, the Markdown of a link to its place in the manifest; empty for none.
+    """
+    return {
+        "plan": plan,
+        "endpoint": endpoint,
+        "headline": HEADLINES[plan.action],
+        "errors": group_findings(plan.errors),
+        "notes": group_findings(plan.notes),
+        "method": method_text(plan),
+        "target": target_text(plan),
+        "layout": layout_text(plan),
+        "licence": licence_text(plan),
+        "costs": (*evaluation_texts(plan), *cost_texts(plan)),
+        "most": _MOST_FINDINGS,
+        "size": size,
+        "plural": plural,
+        "prose": prose,
+        "linked": linked or (lambda _: ""),
+    }
 
 
 def prose(value: object) -> str:

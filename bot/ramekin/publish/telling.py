@@ -54,14 +54,15 @@ class _Source:
 
 
 @dataclass(frozen=True)
-class _Scores:
+class ScoreTable:
     """The table of scores: the models that were measured, and a row for each task."""
 
     models: tuple[str, ...]
     rows: tuple[tuple[str, str, tuple[str, ...]], ...]
 
     @classmethod
-    def of(cls, evaluation: ReportedEvaluation) -> "_Scores":
+    def of(cls, evaluation: ReportedEvaluation) -> "ScoreTable":
+        """Arrange what was measured."""
         shown = {name: evaluation.values(name) for name in evaluation.models}
         rows = tuple(
             (name, task.metric, tuple(numbers.score(of[name]) if name in of else "" for of in shown.values()))
@@ -97,7 +98,7 @@ def ready_text(endpoint: str, ref: str, commit: str, report: Report, background:
         "size": f"{size(sum(record.size for record in files.values()))} in {plural(len(files), 'file')}",
         "changes": changes_between(background.published, lock, manifest),
         "patterns": patterns_of(report.overlap, tuple(expert.name for expert in report.experts)),
-        "scores": _Scores.of(report.evaluation) if report.evaluation else None,
+        "scores": ScoreTable.of(report.evaluation) if report.evaluation else None,
         "number": numbers,
     }
     plan = render_plan(background.plan, "md", endpoint=endpoint) if background.plan else None
