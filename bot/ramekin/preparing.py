@@ -1,5 +1,6 @@
 """What was asked for, and all that can be known of it before weights are touched: manifest, lock and plan."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from ramekin.manifest.model import Manifest
 from ramekin.manifest.reading import LoadedManifest, read_manifest
 from ramekin.plan.disk import Room
 from ramekin.plan.making import MadePlan, make_plan
+from ramekin.plan.measuring import decides_by_tasks
 from ramekin.plan.model import Plan
 from ramekin.plan.objections import Permissions
 from ramekin.plan.standing import Standing, look_around, unseen
@@ -38,6 +40,8 @@ class Request:
         device: Where to compute: `auto`, `cpu` or `cuda`.
         root: Directory that local sources are relative to; the manifest's if left out.
         signer: Who vouches for what is merged; nobody if left out.
+        approve: Shown the plan before anything is done; what it raises stops the run.
+        trusted: Whether what the manifest names may be run: programs that measure, and a template of its own.
     """
 
     manifest: Path
@@ -50,6 +54,8 @@ class Request:
     device: str = "auto"
     root: Path | None = None
     signer: "Signer | None" = None
+    approve: Callable[[Plan], None] = lambda _: None
+    trusted: bool = True
 
 
 @dataclass(frozen=True)
@@ -115,6 +121,19 @@ def unmeasured(prepared: Prepared) -> Prepared:
     """The same merge, of which nothing is measured."""
     manifest = prepared.loaded.manifest.model_copy(update={"evaluate": None, "gate": None})
     return replace(prepared, loaded=replace(prepared.loaded, manifest=manifest))
+
+
+def untrusted(prepared: Prepared) -> Prepared:
+    """The same merge, of which nothing is run that the manifest names: somebody may yet want to read it.
+
+    Raises:
+        UsageError: The weights would be others.
+    """
+    manifest = prepared.loaded.manifest
+    if decides_by_tasks(manifest):
+        what = f"`{manifest.method.name}` tells by the tasks of `evaluate` which benchmarks are weak"
+        raise UsageError(what, "merge the pull request: the run after it measures")
+    return unmeasured(prepared)
 
 
 def with_template(prepared: Prepared) -> Prepared:

@@ -1,6 +1,8 @@
 """What a plan says of the evaluation, and the disk that it takes."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -11,6 +13,7 @@ from ramekin.manifest.model import Manifest
 from ramekin.plan.disk import Room, choose_mode
 from ramekin.plan.layout import Layout, Shard, TensorTask
 from ramekin.plan.measuring import check_dispensable, decides_by_tasks, models_written, plan_evaluation
+from ramekin.preparing import untrusted
 
 BENCHMARKS = {name: {"expert": "tool", "role": "none", "calibration": "x"} for name in ("tau", "web")}
 
@@ -94,6 +97,13 @@ def test_what_decides_about_weights_cannot_be_left_out() -> None:
     check_dispensable(manifest("arm", evaluate={"tasks": ["a"]}))
     with pytest.raises(UsageError, match="tells by the tasks"):
         check_dispensable(manifest("arm", evaluate=ALL))
+
+
+def test_nor_where_nobody_has_read_yet_what_would_be_run() -> None:
+    prepared: Any = SimpleNamespace(loaded=SimpleNamespace(manifest=manifest("arm", evaluate=ALL)))
+    with pytest.raises(UsageError, match="tells by the tasks") as caught:
+        untrusted(prepared)
+    assert caught.value.problems[0].hint == "merge the pull request: the run after it measures"
 
 
 def test_the_disk_that_it_takes_is_reckoned_with(tmp_path: Path) -> None:

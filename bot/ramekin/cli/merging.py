@@ -19,6 +19,7 @@ from ramekin.cli.options import (
     private_option,
     sign_option,
 )
+from ramekin.cli.placing import place_of, placing_options, run_there
 from ramekin.workbench import Workbench
 
 
@@ -86,6 +87,7 @@ def merge(
 @keyless_option
 @click.option("--force", is_flag=True, help="Merge and publish even if the Hub holds this merge already.")
 @click.option("--dry-run", is_flag=True, help="Stop after the plan.")
+@placing_options
 @command_options
 def run(
     bench: Workbench,
@@ -101,9 +103,9 @@ def run(
     from ramekin.cli.outcome import show_outcome
     from ramekin.lock.making import LockPolicy
     from ramekin.pipeline import Outcome
-    from ramekin.pipeline import run as run_pipeline
     from ramekin.preparing import Request, prepare
 
+    place = place_of(bench, options)
     adopt, private = bool(options["adopt"]), bool(options["allow_private_sources"])
     allowed = permissions(bench, adopt=adopt, allow_private_sources=private, allowed_namespaces=allowed_namespaces)
     out, key = options["out"], options["sign_with"]
@@ -123,4 +125,4 @@ def run(
         show_outcome(bench.terminal, Outcome(prepared.plan))
         prepared.check()
         return
-    show_outcome(bench.terminal, run_pipeline(bench, request))
+    show_outcome(bench.terminal, run_there(bench, request, place))

@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, Response
 from ramekin.hub import access
 from ramekin.hub.access import Access, User
 from ramekin.hub.faults import FaultPlan
+from ramekin.hub.machines import Machines
 from ramekin.hub.records import Commit, RepoType
 from ramekin.hub.refusal import Moved, Refusal, repo_not_found
 from ramekin.hub.repository import Repository
@@ -34,6 +35,7 @@ class Options:
         part_size: Bytes of a part.
         page_size: Files, or commits, per page of a listing.
         rate_limit: Requests per window and token, if they are to be limited.
+        jobs: Run the jobs that users start, as processes of this machine. Whoever has a token can then run anything.
         control_key: What the control routes ask for; made up if none is given.
     """
 
@@ -42,6 +44,7 @@ class Options:
     part_size: int = 64 * MiB
     page_size: int = 1000
     rate_limit: RateLimit | None = None
+    jobs: bool = False
     control_key: str = field(default_factory=lambda: secrets.token_urlsafe(16), repr=False)
 
 
@@ -56,6 +59,7 @@ class Parts:
     log: Log
     meter: Meter
     trust: Trust
+    machines: Machines
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from ramekin.hub.app import make_app
 from ramekin.hub.calls import Options, Parts
 from ramekin.hub.faults import FaultPlan
 from ramekin.hub.front import Protocol
+from ramekin.hub.machines import Machines, in_a_process
 from ramekin.hub.store import LFS_THRESHOLD, Store, open_store
 from ramekin.hub.traffic import Log, Meter
 from ramekin.hub.trust import Trust
@@ -69,6 +70,11 @@ class Hub:
         return self.parts.trust
 
     @property
+    def machines(self) -> Machines:
+        """The jobs that it runs."""
+        return self.parts.machines
+
+    @property
     def token(self) -> str:
         """The token of its first user."""
         return self.parts.access.first().token
@@ -109,7 +115,8 @@ def assemble(store: Store, users: Iterable[User], options: Options, url: str) ->
     """The parts of a Hub at an address."""
     storage.sweep(store)
     access = Access(users)
-    return Parts(store, access, options, FaultPlan(), Log(), Meter(options.rate_limit), Trust(access, url))
+    machines = Machines(url, in_a_process if options.jobs else None)
+    return Parts(store, access, options, FaultPlan(), Log(), Meter(options.rate_limit), Trust(access, url), machines)
 
 
 @contextlib.contextmanager
@@ -140,6 +147,7 @@ def serve(
         try:
             yield Hub(url, parts)
         finally:
+            parts.machines.close()
             server.should_exit = True
             thread.join()
 

@@ -211,7 +211,7 @@ class Exchange:
         """The JSON object that an address answers with; an empty one if it answers something else."""
 
         def ask() -> Any:
-            with _unlogged():
+            with unlogged():
                 response = get_session().request(
                     method, address, headers=dict(headers), json=body, timeout=_TIMEOUT, follow_redirects=False
                 )
@@ -224,7 +224,7 @@ class Exchange:
 
 
 @contextmanager
-def _unlogged() -> Iterator[None]:
+def unlogged() -> Iterator[None]:
     """No debug output of the Hub's client: of a long body it hides no token."""
     with _SILENCE:
         before = logging.root.manager.disable
