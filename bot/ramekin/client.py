@@ -200,6 +200,21 @@ class HubClient:
         """Repeat a reading call while the Hub is busy or the network fails, waiting twice as long each time."""
         return self._patience.repeat(call)
 
+    def committed(self, repo: str, commit: str, *, dataset: bool = False) -> str | None:
+        """The day of a commit, as its author says, such as `2026-01-31`; None where the Hub does not tell."""
+        path = f"{self.endpoint}/api/{'datasets' if dataset else 'models'}/{repo}/commits/{commit}"
+
+        def request() -> Any:
+            headers = build_hf_headers(token=self._bearer.token(), library_name="ramekin")
+            answer = get_session().get(path, params={"limit": 1}, headers=headers, timeout=_TIMEOUT)
+            hf_raise_for_status(answer)
+            return answer.json()
+
+        # Not the client's own method, which reads the whole history first.
+        with reading(repo, commit, self.access):
+            newest = self.patiently(request)[0]
+            return str(newest["date"])[:10] if newest["id"] == commit else None
+
     def open_pull_requests(self, repo: str, title: str) -> tuple[str, ...]:
         """Addresses of the repository's open pull requests with exactly this title."""
         with reading(repo, access=self.access):

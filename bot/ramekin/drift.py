@@ -7,7 +7,7 @@ from typing import Any
 from ramekin.lock.file import lock_path, read_lock
 from ramekin.lock.key import sources_fit
 from ramekin.lock.making import make_lock, stale_lock
-from ramekin.lock.model import PinnedSource
+from ramekin.lock.model import Lock, PinnedSource
 from ramekin.manifest.reading import read_manifest
 from ramekin.text import printable
 from ramekin.workbench import Workbench
@@ -29,9 +29,7 @@ class SourceDrift:
     @property
     def changed(self) -> tuple[str, ...]:
         """Files that are read and have changed, come or gone."""
-        before, after = self.pinned.files, self.now.files
-        names = sorted(before.keys() | after.keys())
-        return tuple(n for n in names if n not in before or n not in after or before[n].digest != after[n].digest)
+        return changed_files(self.pinned, self.now)
 
 
 @dataclass(frozen=True)
@@ -65,6 +63,19 @@ class Drift:
         }
 
 
+def changed_files(before: PinnedSource, after: PinnedSource) -> tuple[str, ...]:
+    """Files that a merge reads and that differ in content, sorted; one that came or went differs as well."""
+    old, new = before.files, after.files
+    names = sorted(old.keys() | new.keys())
+    return tuple(n for n in names if n not in old or n not in new or old[n].digest != new[n].digest)
+
+
+def drift_between(lock: Lock, fresh: Lock) -> tuple[SourceDrift, ...]:
+    """Every source that two locks of a manifest have in common, as it was and as it is."""
+    before, now = lock.sources | lock.data, fresh.sources | fresh.data
+    return tuple(SourceDrift(role, pinned, now[role]) for role, pinned in before.items() if role in now)
+
+
 def look_for_drift(bench: Workbench, manifest: Path) -> Drift:
     """Look at every source of a manifest as it is now.
 
@@ -78,8 +89,7 @@ def look_for_drift(bench: Workbench, manifest: Path) -> Drift:
     if lock is None or not sources_fit(lock, loaded.manifest):
         raise stale_lock(path, lock)
     fresh = make_lock(loaded.manifest, bench.sources(loaded.directory))
-    now, before = fresh.sources | fresh.data, lock.sources | lock.data
-    return Drift(manifest, tuple(SourceDrift(role, pinned, now[role]) for role, pinned in before.items()))
+    return Drift(manifest, drift_between(lock, fresh))
 
 
 def show_drift(drift: Drift) -> str:

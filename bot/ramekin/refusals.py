@@ -174,6 +174,17 @@ def refuse(subject: str, revision: str | None, error: Exception, access: Access 
     raise SourceError(f"{printable(subject)}{printable(at)}: {what}", hint) from error
 
 
+def is_passing(error: BaseException | None) -> bool:
+    """Whether an error comes of a network, or of a Hub, that may be there again in a while."""
+    while error is not None:
+        if isinstance(error, HfHubHTTPError):
+            return error.response.status_code in BUSY
+        if isinstance(error, (TransportError, ConnectionError, TimeoutError)):
+            return True
+        error = error.__cause__
+    return False
+
+
 def refuse_write(repo: str, action: str, error: Exception, hint: str | None = None, access: Access = PLAIN) -> NoReturn:
     """Turn what writing to the Hub raised into a `PublishError`."""
     _check_memory(error)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ramekin.client import HubClient
     from ramekin.merge.team import Team
     from ramekin.publish.writer import HubWriter
-    from ramekin.sources import Sources
+    from ramekin.sources import SourceMemory, Sources
     from ramekin.store import BlobStore
 
 
@@ -25,11 +25,13 @@ class Workbench:
         environment: What the environment says.
         terminal: Where output goes.
         team: The processes that share the work; None for one alone.
+        memory: What was already asked of sources on the Hub; None to ask each time.
     """
 
     environment: Environment
     terminal: Terminal
     team: "Team | None" = None
+    memory: "SourceMemory | None" = None
 
     @cached_property
     def client(self) -> "HubClient":
@@ -76,4 +78,4 @@ class Workbench:
         """Opens sources; relative paths start at `root`."""
         from ramekin.sources import Sources
 
-        return Sources(lambda: self.client, root, self.store, self.terminal)
+        return Sources(lambda: self.client, root, self.store, self.terminal, self.memory)

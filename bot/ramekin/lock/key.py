@@ -6,7 +6,7 @@ from pathlib import PurePath
 from ramekin.digests import json_digest
 from ramekin.lock.model import Lock, PinnedSource
 from ramekin.manifest.benchmarks import DataReference
-from ramekin.manifest.model import Manifest
+from ramekin.manifest.model import Manifest, Source
 from ramekin.methods.base import SEMANTICS
 
 
@@ -34,14 +34,18 @@ def merge_key(
 
 def sources_fit(lock: Lock, manifest: Manifest) -> bool:
     """Whether the lock pins exactly the sources that the manifest names, at the revisions it names, in its order."""
-    wanted = [(role, str(source), source.revision) for role, source in manifest.sources.items()]
-    # The Hub redirects a renamed repository, and the lock has its canonical name; `named` is what the manifest said.
-    found = [(role, pinned.named or pinned.source, pinned.requested) for role, pinned in lock.sources.items()]
     return (
-        wanted == found
+        [*manifest.sources] == [*lock.sources]
+        and all(source_fits(pinned, manifest.sources[role]) for role, pinned in lock.sources.items())
         and [*manifest.data] == [*lock.data]
         and all(data_fits(pinned, manifest.data[role]) for role, pinned in lock.data.items())
     )
+
+
+def source_fits(pinned: PinnedSource, reference: Source) -> bool:
+    """Whether a checkpoint is pinned as the manifest names it."""
+    # The Hub redirects a renamed repository, and the lock has its canonical name; `named` is what the manifest said.
+    return (pinned.named or pinned.source, pinned.requested) == (str(reference), reference.revision)
 
 
 def data_fits(pinned: PinnedSource, reference: DataReference) -> bool:

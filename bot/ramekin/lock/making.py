@@ -1,12 +1,12 @@
 """Making a lock: asking every source what it holds now, or keeping what was pinned before."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from ramekin.errors import LockError, Problem, RamekinError
 from ramekin.lock.file import lock_path, read_lock, write_lock
-from ramekin.lock.key import data_fits, fits, merge_key
+from ramekin.lock.key import data_fits, fits, merge_key, source_fits
 from ramekin.lock.model import Lock, PinnedSource
 from ramekin.manifest.model import Manifest
 from ramekin.manifest.reading import LoadedManifest
@@ -42,7 +42,7 @@ def make_lock(manifest: Manifest, sources: Sources, old: Lock | None = None) -> 
     def pin(role: str) -> PinnedSource | RamekinError:
         reference = manifest.sources[role]
         pinned = kept.get(role)
-        if pinned and (pinned.named or pinned.source, pinned.requested) == (str(reference), reference.revision):
+        if pinned and source_fits(pinned, reference):
             return pinned
         kind: Role = "base" if role == "base" else "expert"
         try:
@@ -63,9 +63,13 @@ def make_lock(manifest: Manifest, sources: Sources, old: Lock | None = None) -> 
     outcomes = dict(zip(manifest.sources, at_once(pin, manifest.sources, 8), strict=True))
     outcomes |= zip(manifest.data, at_once(pin_data, manifest.data, 8), strict=True)
     _raise_all(outcome for outcome in outcomes.values() if isinstance(outcome, RamekinError))
-    pinned = {role: outcome for role, outcome in outcomes.items() if isinstance(outcome, PinnedSource)}
-    base, data = pinned.pop("base"), {role: pinned.pop(role) for role in manifest.data}
-    experts = {role.removeprefix("expert:"): source for role, source in pinned.items()}
+    return lock_of(manifest, {r: outcome for r, outcome in outcomes.items() if isinstance(outcome, PinnedSource)})
+
+
+def lock_of(manifest: Manifest, pinned: Mapping[str, PinnedSource]) -> Lock:
+    """The lock that pins every source of a manifest, and its recorded runs, as given by role."""
+    base, data = pinned["base"], {role: pinned[role] for role in manifest.data}
+    experts = {role.removeprefix("expert:"): pinned[role] for role in manifest.sources if role != "base"}
     key = merge_key(manifest, base, experts, data)
     return Lock(schema_version=1, key=key, semantics=SEMANTICS, base=base, experts=experts, data=data)
 
