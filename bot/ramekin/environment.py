@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Final
 
 from ramekin.errors import Problem, UsageError
+from ramekin.jobs.asked import Asked
 from ramekin.secret import Secret, can_be_sent
 from ramekin.text import printable
 from ramekin.trust.asked import VARIABLES, Identity
+from ramekin.webhook.asked import VARIABLES as WEBHOOK_VARIABLES
+from ramekin.webhook.asked import Asked as AskedOfWebhooks
 
 __all__ = [
     "PASSPHRASE",
@@ -95,6 +98,8 @@ class Environment:
         hub_cache: `HF_HUB_CACHE`, where the Hub client's own downloads are if not in `home/hub`.
         passphrase: What the private key that signs is encrypted with, if it is.
         namespaces: `RAMEKIN_ALLOWED_NAMESPACES`, where it is set: the namespaces that may be written to.
+        jobs: What is asked for of jobs on the Hub.
+        webhook: What the receiver of webhooks works with.
     """
 
     endpoint: str
@@ -111,11 +116,19 @@ class Environment:
     namespaces: str | None = None
     processes: Processes = field(default_factory=Processes)
     identity: Identity = field(default_factory=Identity)
+    jobs: Asked = field(default_factory=Asked)
+    webhook: AskedOfWebhooks = field(default_factory=AskedOfWebhooks)
 
     @property
     def secrets(self) -> tuple[str, ...]:
         """Every value that no output may show."""
-        known = (self.token, self.identity.id_token, self.identity.request_token, self.passphrase)
+        known = (
+            self.token,
+            self.identity.id_token,
+            self.identity.request_token,
+            self.passphrase,
+            *self.webhook.secrets,
+        )
         return tuple(secret.reveal() for secret in known if secret)
 
     @property
@@ -154,6 +167,8 @@ class Environment:
             namespaces=(env.get("RAMEKIN_ALLOWED_NAMESPACES") or "").strip() or None,
             identity=Identity.read(env, github=_truth(env.get("GITHUB_ACTIONS"))),
             passphrase=Secret(env[PASSPHRASE]) if env.get(PASSPHRASE) else None,
+            jobs=Asked.read(env),
+            webhook=AskedOfWebhooks.read(env),
         )
 
     def check(self) -> None:
@@ -186,7 +201,7 @@ def withdraw_tokens(variables: MutableMapping[str, str] | None = None) -> None:
     make an exchange of its own, and send the token that may write wherever it reads.
     """
     env = os.environ if variables is None else variables
-    for name in (*_TOKEN_VARIABLES, *VARIABLES, PASSPHRASE):
+    for name in (*_TOKEN_VARIABLES, *VARIABLES, *WEBHOOK_VARIABLES, PASSPHRASE):
         env.pop(name, None)
 
 

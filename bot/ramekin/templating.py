@@ -53,6 +53,29 @@ def confined_environment(name: str, text: str) -> ImmutableSandboxedEnvironment:
     return environment
 
 
+def workflow_environment(root: Path) -> ImmutableSandboxedEnvironment:
+    """The environment for workflows, in which both `{{ }}` and `{% %}` may stand for themselves.
+
+    Values are `<<name>>`, and a line that begins with `#%`, a comment in YAML, is a statement.
+
+    Args:
+        root: Directory that the templates' names are relative to.
+    """
+    return ImmutableSandboxedEnvironment(
+        loader=FileSystemLoader(root),
+        undefined=StrictUndefined,
+        variable_start_string="<<",
+        variable_end_string=">>",
+        block_start_string="<%",
+        block_end_string="%>",
+        comment_start_string="<#",
+        comment_end_string="#>",
+        line_statement_prefix="#%",
+        autoescape=False,
+        keep_trailing_newline=True,
+    )
+
+
 class _Confined(ImmutableSandboxedEnvironment):
     """A sandbox in which data are data: of a model no method is to be had, which could read files, and no class."""
 

@@ -31,6 +31,7 @@ _COMMANDS: Final = {
     "card": ("publishing", "Write the card of a merged directory again."),
     "verify": ("verifying", "Check a published or local merge: digests, weights, signature, loading."),
     "sign": ("verifying", "Sign a merged directory, for those who verify it."),
+    "webhook": ("hooking", "Have the Hub tell of new weights at once."),
     "diff": ("comparing", "Show two locks, reports or merges side by side."),
     "methods": ("describing", "List the merging methods with their formulas."),
     "schema": ("describing", "Print the JSON Schema of the manifest."),

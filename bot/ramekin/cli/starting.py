@@ -10,12 +10,15 @@ from ramekin.workbench import Workbench
 
 @click.command()
 @click.argument("directory", type=click.Path(path_type=Path, file_okay=False), default=Path())
+@click.option("--comments", is_flag=True, help="Add the workflow that obeys comments on pull requests.")
+@click.option("--dashboard", is_flag=True, help="Have an issue kept that lists all manifests with their state.")
+@click.option("--trusted-publishing", is_flag=True, help="Publish without a stored token.")
 @command_options
-def init(bench: Workbench, directory: Path) -> None:
+def init(bench: Workbench, directory: Path, **choices: bool) -> None:
     """Write a starter manifest and the workflows into DIRECTORY; nothing that is there is overwritten."""
-    from ramekin.starter import write_starter
+    from ramekin.starter import Choices, write_starter
 
-    written = write_starter(directory)
+    written = write_starter(directory, Choices(**choices))
     lines = [*(f"wrote {path}" for path in written), "next: edit merge.yaml, then `ramekin plan`"]
     bench.terminal.result("\n".join(lines), {"written": [str(path) for path in written]})
 
