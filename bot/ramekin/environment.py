@@ -97,6 +97,7 @@ class Environment:
         identity: What the job can prove who it is with, for trusted publishing.
         hub_cache: `HF_HUB_CACHE`, where the Hub client's own downloads are if not in `home/hub`.
         passphrase: What the private key that signs is encrypted with, if it is.
+        anonymous: Whether the Hub is read without any token, a stored login included.
         namespaces: `RAMEKIN_ALLOWED_NAMESPACES`, where it is set: the namespaces that may be written to.
         jobs: What is asked for of jobs on the Hub.
         webhook: What the receiver of webhooks works with.
@@ -114,6 +115,7 @@ class Environment:
     hub_cache: Path | None = None
     passphrase: Secret | None = None
     namespaces: str | None = None
+    anonymous: bool = False
     processes: Processes = field(default_factory=Processes)
     identity: Identity = field(default_factory=Identity)
     jobs: Asked = field(default_factory=Asked)

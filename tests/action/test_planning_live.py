@@ -155,6 +155,15 @@ def test_a_stranger_sees_nothing_of_the_machine(stage: Live, tmp_path: Path) -> 
     stage.world.push(fork, {"merge.yaml": stage.manifest(coder="demo/closed")}, branch="topic")
     opened = events.pull_request(stage.world, stage.name, issue, "synchronize")
     assert stage.step(opened, token=stage.hub.token).code == 4
+    # Nor by a login that the machine has stored.
+    home = stage.directory / "home"
+    home.mkdir(parents=True, exist_ok=True)
+    (home / "token").write_text(stage.hub.token)
+    stage.hub.log.clear()
+    assert stage.step(opened, token=None).code == 4
+    asked = stage.hub.log.requests()
+    assert asked
+    assert {each.user for each in asked} == {None}
 
 
 def test_what_cannot_be_merged_fails_on_its_line(stage: Live) -> None:

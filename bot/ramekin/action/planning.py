@@ -225,7 +225,7 @@ def _asked(job: Job, question: Callable[[], T]) -> T | None:
 
 
 def _without_token(bench: Workbench) -> Workbench:
-    return Workbench(replace(bench.environment, token=None, identity=Identity()), bench.terminal)
+    return Workbench(replace(bench.environment, token=None, identity=Identity(), anonymous=True), bench.terminal)
 
 
 def _notice(job: Job, what: str) -> None:

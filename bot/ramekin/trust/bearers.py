@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterable
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 
 from ramekin.environment import Environment
 from ramekin.errors import PublishError, RamekinError, SourceError
@@ -29,8 +29,8 @@ class Bearer(Protocol):
     def exchanges(self) -> bool:
         """Whether the token comes from trusted publishing, and lasts for a while only."""
 
-    def token(self, *, fresh: bool = False) -> str | None:
-        """The token; None for what the Hub's client knows by itself: a stored login, or none.
+    def token(self, *, fresh: bool = False) -> str | Literal[False] | None:
+        """The token; None for what the Hub's client knows by itself: a stored login, or none. False for none at all.
 
         Args:
             fresh: Whether it must last, for something that takes long.
@@ -52,6 +52,17 @@ class Holder:
 
     def aim(self, repo: str) -> None:
         """Whether it may write there, only the Hub can say."""
+
+
+class Nobody:
+    """Has no token, and has none looked for."""
+
+    exchanges = False
+    access = Access()
+
+    def token(self, *, fresh: bool = False) -> Literal[False]:
+        """None at all."""
+        return False
 
 
 class _Exchanging:
@@ -142,6 +153,8 @@ class Publisher(_Exchanging):
 
 def for_reading(environment: Environment, hide: Hide) -> Bearer:
     """Who reads sources: the user that is named to read as, else the user's own token or login, else nobody."""
+    if environment.anonymous:
+        return Nobody()
     if environment.identity.reader:
         return Reader(Exchange(environment, hide, SourceError), environment)
     return holder(environment)
