@@ -75,6 +75,7 @@ class PaperGitHub:
     pulls: list[Pull] = field(default_factory=list)
     said: dict[int, list[Comment]] = field(default_factory=dict)
     listed: list[Issue] = field(default_factory=list)
+    reruns: list[int] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     limited_from: int | None = None
     killed_after: int | None = None
@@ -249,6 +250,10 @@ class PaperGitHub:
     @request
     def edit_issue(self, number: int, body: str) -> None:
         self.listed = [replace(issue, body=body) if issue.number == number else issue for issue in self.listed]
+
+    @request
+    def rerun(self, run: int) -> None:
+        self.reruns.append(run)
 
     def _history(self, commit: str) -> Iterator[str]:
         waiting = [commit]

@@ -11,7 +11,7 @@ from paper import BOT, Paper, manifest
 from ramekin.action.event import Event
 from ramekin.action.github.records import Issue
 from ramekin.action.proposals.dashboard import Dashboard
-from ramekin.action.sticky import Marker, show
+from ramekin.action.sticky import Marker, State, show
 from ramekin.action.updating import update_all
 
 
@@ -79,16 +79,25 @@ def test_it_tells_of_drift_proposals_and_failures_with_their_run(desk: Paper, ba
     assert "tried again after 2026-03-02 08:00 UTC" in text
 
 
-def test_it_links_the_run_of_a_lock_that_was_merged_and_failed(desk: Paper) -> None:
+@pytest.mark.parametrize(("state", "again"), [("failed", [77]), ("cancelled", [77]), ("changed", [])])
+def test_the_run_of_a_lock_that_was_merged_is_linked_and_started_again(
+    desk: Paper, state: State, again: list[int]
+) -> None:
     desk.github.merge(proposed(desk))
     desk.update()
     row = next(line for line in board(desk).body.splitlines() if line.startswith("| `merges/one.yaml`"))
     assert "acme/agent](https://huggingface.co/acme/agent): no |" in row
     number = max(pull.number for pull in desk.github.pulls)
     run = "https://github.com/acme/agents/actions/runs/77"
-    show(desk.github, number, Marker(ONE.as_posix(), "5e" * 20, "failed", run=run), "Failed")  # type: ignore[arg-type]
+    show(desk.github, number, Marker(ONE.as_posix(), "5e" * 20, state, run=run), "Failed")  # type: ignore[arg-type]
     desk.update()
-    assert f"no ([run]({run}))" in board(desk).body
+    assert f"no ([failed run]({run}))" in board(desk).body
+    assert board(desk).body.count("- [ ]") == len(again)
+    if again:
+        desk.update(tick(desk))
+        assert f"no ([run, started again]({run}))" in board(desk).body
+        desk.update()
+    assert desk.github.reruns == again
 
 
 def test_a_ticked_box_tries_again_what_rests(desk: Paper, bad: set[str]) -> None:

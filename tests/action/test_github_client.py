@@ -442,23 +442,15 @@ def test_issues_are_our_own_open_ones_and_no_pull_requests(place: Place) -> None
 
 
 def test_workflows_are_started(place: Place) -> None:
-    place.push({".github/workflows/run.yml": "on: workflow_dispatch\n", ".github/workflows/no.yml": "on: push\n"})
-    place.github.dispatch("run.yml", "main", {"manifest": "merge.yaml"})
+    place.repository.runs[7] = "completed"
+    place.github.rerun(7)
     place.github.dispatch_event("ramekin", {"repo": "demo/base"})
-    (started,) = place.repository.workflows
-    assert (started.workflow, started.ref, started.inputs, started.by) == (
-        "run.yml",
-        "main",
-        {"manifest": "merge.yaml"},
-        BOT,
-    )
+    assert place.repository.runs == {7: "queued"}
     assert place.repository.dispatched == [("ramekin", {"repo": "demo/base"})]
-    with pytest.raises(GitHubError, match="workflow_dispatch"):
-        place.github.dispatch("no.yml", "main", {})
+    with pytest.raises(ForbiddenError, match="already running"):
+        place.github.rerun(7)
     with pytest.raises(GitHubError, match="404"):
-        place.github.dispatch("none.yml", "main", {})
-    with pytest.raises(ForbiddenError):
-        place.may(contents="read").dispatch("run.yml", "main", {})
+        place.github.rerun(8)
 
 
 # Archives
@@ -695,11 +687,10 @@ def test_a_lost_comment_is_ours_only_if_we_wrote_it(place: Place) -> None:
 
 
 def test_what_cannot_be_looked_for_is_not_sent_twice(place: Place) -> None:
-    place.push({".github/workflows/run.yml": "on: workflow_dispatch\n"})
     place.server.drop("/dispatches", "POST", done=True)
     with pytest.raises(GitHubError, match="nobody can tell"):
-        place.github.dispatch("run.yml", "main", {})
-    assert len(place.repository.workflows) == 1
+        place.github.dispatch_event("ramekin", {})
+    assert len(place.repository.dispatched) == 1
 
 
 def test_a_person_who_pushes_while_an_answer_is_lost_is_not_overwritten(place: Place) -> None:

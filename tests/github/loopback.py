@@ -53,7 +53,7 @@ _ROUTES: tuple[tuple[str, str, Handler, int], ...] = (
     ("PATCH", f"{_REPO}/issues/{{number}}", talk.edit_issue, 200),
     ("GET", f"{_REPO}/issues/{{number}}/comments", talk.list_comments, 200),
     ("POST", f"{_REPO}/issues/{{number}}/comments", talk.create_comment, 201),
-    ("POST", f"{_REPO}/actions/workflows/{{workflow}}/dispatches", talk.dispatch_workflow, 204),
+    ("POST", f"{_REPO}/actions/runs/{{run:int}}/rerun-failed-jobs", talk.rerun_workflow, 201),
     ("POST", f"{_REPO}/dispatches", talk.dispatch_repository, 204),
     ("GET", f"{_REPO}/commits", git.list_commits, 200),
     ("GET", f"{_REPO}/commits/{{ref}}/pulls", git.commit_pulls, 200),

@@ -109,16 +109,6 @@ class Pull:
 
 
 @dataclass
-class Dispatch:
-    """A workflow that was asked to run."""
-
-    workflow: str
-    ref: str
-    inputs: dict[str, Any]
-    by: str
-
-
-@dataclass
 class Repository:
     """A repository."""
 
@@ -134,7 +124,7 @@ class Repository:
     protected: set[str] = field(default_factory=set)
     has_issues: bool = True
     jobs_may_open_pulls: bool = True
-    workflows: list[Dispatch] = field(default_factory=list)
+    runs: dict[int, str] = field(default_factory=dict)
     dispatched: list[tuple[str, Any]] = field(default_factory=list)
 
     @property

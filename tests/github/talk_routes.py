@@ -7,7 +7,7 @@ from tests.github import rules
 from tests.github.calls import Call
 from tests.github.gitdir import ZERO
 from tests.github.rules import RefusedError
-from tests.github.state import BOT, Dispatch, Issue, Repository
+from tests.github.state import BOT, Issue, Repository
 
 _REACTIONS = frozenset({"+1", "-1", "laugh", "confused", "heart", "hooray", "rocket", "eyes"})
 
@@ -218,18 +218,15 @@ def react(call: Call) -> Any:
 # Workflows
 
 
-def dispatch_workflow(call: Call) -> None:
+def rerun_workflow(call: Call) -> Any:
     repository = call.repository("actions", "write")
-    ref, workflow = call.text("ref"), call.params["workflow"]
-    sha = repository.git.resolve(ref.removeprefix("refs/heads/"))
-    if sha is None:
-        raise RefusedError(422, f"No ref found for: {ref}")
-    entry = repository.git.entry(sha, f".github/workflows/{workflow}")
-    if entry is None:
+    run = int(call.params["run"])
+    if run not in repository.runs:
         raise RefusedError(404, "Not Found")
-    if not re.search(rb"\bworkflow_dispatch\b", repository.git.blob(entry.sha)):
-        raise RefusedError(422, "Workflow does not have 'workflow_dispatch' trigger")
-    repository.workflows.append(Dispatch(workflow, ref, dict(call.data.get("inputs") or {}), call.login))
+    if repository.runs[run] != "completed":
+        raise RefusedError(403, "This workflow is already running")
+    repository.runs[run] = "queued"
+    return {}
 
 
 def dispatch_repository(call: Call) -> None:

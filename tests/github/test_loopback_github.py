@@ -292,13 +292,11 @@ def test_connections_are_cut_before_or_after(github: Loopback, world: World, nam
 # Workflows and events
 
 
-def test_workflows_are_started_where_they_are(world: World, name: str, writer: Asking) -> None:
-    world.push(name, {".github/workflows/run.yml": "on:\n  workflow_dispatch:\n"})
-    path = "/actions/workflows/run.yml/dispatches"
-    assert writer("POST", path, {"ref": "main", "inputs": {"a": "b"}})[0] == 204
-    assert writer("POST", path, {"ref": "none"})[0] == 422
-    assert writer("POST", "/actions/workflows/other.yml/dispatches", {"ref": "main"})[0] == 404
-    assert [(each.ref, each.inputs) for each in world.repository(name).workflows] == [("main", {"a": "b"})]
+def test_runs_are_started_again_once(world: World, name: str, writer: Asking) -> None:
+    world.repository(name).runs[7] = "completed"
+    path = "/actions/runs/{}/rerun-failed-jobs"
+    assert [writer("POST", path.format(run), {})[0] for run in (7, 7, 8)] == [201, 403, 404]
+    assert world.repository(name).runs == {7: "queued"}
 
 
 def test_payloads_are_what_our_reader_of_events_reads(world: World, name: str, tmp_path: Path) -> None:

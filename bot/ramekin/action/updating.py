@@ -80,12 +80,30 @@ def _with_dashboard(setting: Setting, dashboard: Dashboard, outcomes: list[Outco
     """Write the dashboard; whatever is wrong with that is told with the last manifest."""
     try:
         rows = []
+        warnings: list[str] = []
         for outcome in outcomes:
-            published, run = publication(setting, outcome.manifest, outcome.key)
-            rows.append(outcome.values | {"published": published, "run": run, "retry": outcome.retryable})
+            found = publication(setting, outcome.manifest, outcome.key)
+            wanted = found.run if outcome.manifest.as_posix() in dashboard.ticked else None
+            if wanted is not None:
+                warnings += _started_again(setting, wanted)
+            retry = outcome.retryable or found.run is not None
+            values = {"published": found.said, "run": found.page, "started": wanted is not None, "retry": retry}
+            rows.append(outcome.values | values)
         dashboard.show(setting.job.github, rows, setting.job.bench.environment.endpoint)
+        last = replace(last, warnings=(*last.warnings, *warnings))
     except GitHubError as error:
         if isinstance(error, RateLimitError) and last.error is None:
             return replace(last, error=error)
         return replace(last, warnings=(*last.warnings, f"the dashboard could not be written: {error}"))
     return last
+
+
+def _started_again(setting: Setting, run: int) -> tuple[str, ...]:
+    """Start a run again that has failed; returns why that could not be done, if so."""
+    try:
+        setting.job.github.rerun(run)
+    except RateLimitError:
+        raise
+    except GitHubError as error:
+        return (f"the failed run {run} could not be started again: {error}",)
+    return ()

@@ -1,4 +1,4 @@
-"""Comments, issues and who may say what, on GitHub; and workflows that are asked to run."""
+"""Comments, issues and who may say what, on GitHub; and workflows that are started."""
 
 import re
 from collections.abc import Mapping
@@ -134,14 +134,14 @@ class Talk(Base):
         """
         self._calls.repeat(lambda: self._repo.get_issue(number).edit(body=body))
 
-    def dispatch(self, workflow: str, ref: str, inputs: Mapping[str, str]) -> None:
-        """Start a workflow: the one in this file, for this branch.
+    def rerun(self, run: int) -> None:
+        """Start what has failed in a workflow's run again.
 
         Raises:
+            ForbiddenError: The token may not, the run goes on already, or it is too old.
             GitHubError: It cannot be done, or nobody knows whether it was.
         """
-        path = f"/actions/workflows/{quote(workflow, safe='')}/dispatches"
-        self._calls.once(lambda: self._done("POST", path, {"ref": ref, "inputs": dict(inputs)}))
+        self._calls.once(lambda: self._done("POST", f"/actions/runs/{run}/rerun-failed-jobs", {}))
 
     def dispatch_event(self, type: str, payload: Mapping[str, Any]) -> None:  # noqa: A002 - what GitHub calls it
         """Start the workflows that listen to `repository_dispatch` of this type.

@@ -1,7 +1,10 @@
 """Whether a manifest's lock is what the Hub holds, and how its last run went if not."""
 
+import re
 from contextlib import chdir
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from ramekin.action.proposals.setting import Setting
 from ramekin.action.sticky import stickies
@@ -10,9 +13,26 @@ from ramekin.lock.file import lock_path
 from ramekin.manifest.reading import read_manifest
 from ramekin.plan.standing import look_at
 
+_RUN: Final = re.compile(r"/actions/runs/(\d{1,18})\Z")
 
-def publication(setting: Setting, manifest: Path, key: str) -> tuple[str, str]:
-    """How things stand on the Hub, in a few words, and the page of the last run if that has failed.
+
+@dataclass(frozen=True)
+class Publication:
+    """How a manifest stands on the Hub.
+
+    Attributes:
+        said: In a few words.
+        page: Page of the last run, if that has failed; else empty.
+        run: Its number, where starting it again is all that it takes.
+    """
+
+    said: str
+    page: str = ""
+    run: int | None = None
+
+
+def publication(setting: Setting, manifest: Path, key: str) -> Publication:
+    """Look how a manifest stands on the Hub, and at its last run if it is not what the Hub holds.
 
     Args:
         setting: The job's surroundings.
@@ -27,19 +47,24 @@ def publication(setting: Setting, manifest: Path, key: str) -> tuple[str, str]:
             loaded = read_manifest(manifest)
         standing = look_at(setting.job.bench.client, loaded.manifest)
     except RamekinError:
-        return "unknown", ""
+        return Publication("unknown")
     if key and standing.holds(key):
-        return "yes", ""
-    said = "an older merge" if standing.report else "no"
-    return said, _last_run(setting, manifest) if key else ""
+        return Publication("yes")
+    return _unpublished(setting, manifest, "an older merge" if standing.report else "no", key)
 
 
-def _last_run(setting: Setting, manifest: Path) -> str:
-    """The page of the run of the lock that is on the default branch, if it has failed."""
+def _unpublished(setting: Setting, manifest: Path, said: str, key: str) -> Publication:
+    """With the run of the lock that is on the default branch, if it has failed."""
+    if not key:
+        return Publication(said)
     github = setting.job.github
     commit = github.last_change(lock_path(manifest).as_posix(), github.default_branch)
     for pull in github.pulls_with(commit) if commit else ():
         sticky = stickies(github, pull.number).get(manifest.as_posix()) if pull.merged else None
         if sticky and sticky.marker.state in {"failed", "changed", "cancelled"}:
-            return sticky.marker.run
-    return ""
+            page = sticky.marker.run
+            found = _RUN.search(page)
+            # Where the plan has changed, the same run would stop again: somebody has to look, and start one by hand.
+            again = found and sticky.marker.state != "changed" and page.startswith(setting.job.settings.server_url)
+            return Publication(said, page, int(found[1]) if found and again else None)
+    return Publication(said)
