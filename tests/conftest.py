@@ -2,7 +2,14 @@
 
 import pytest
 
+from tests.syncing import no_waiting
+
 pytest_plugins = ["tests.leaks"]
+
+
+def pytest_configure() -> None:
+    """Embedded Hubs, which run in this process, need not outlive a power cut."""
+    no_waiting()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

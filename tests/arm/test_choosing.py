@@ -95,6 +95,7 @@ def by_hand(model: nn.Module, benchmark: str) -> set[tuple[int, int]]:
     return found
 
 
+@pytest.mark.usefixtures("several_threads")
 def test_beside_the_algorithm_by_hand() -> None:
     shelf = Shelf()
     choice = traced(shelf).choose(TOP_K)

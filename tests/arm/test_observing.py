@@ -173,6 +173,7 @@ def slow_losses(model: nn.Module, texts: Sequence[Text], role: str) -> list[floa
     return found
 
 
+@pytest.mark.usefixtures("several_threads")
 def test_beside_slow_references() -> None:
     bench = Bench()
     found = bench.observe()

@@ -1,10 +1,7 @@
 """A family of tiny agents with recorded runs of three benchmarks, for what watches models at work."""
 
-import contextlib
 import json
-import subprocess
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -14,7 +11,7 @@ import numpy as np
 from ramekin.demo.family import Bits, base_weights, checkpoint_files
 from ramekin.hub import Hub
 from tests.integration.conftest import CARD, EXPERTS, TINY, Done, World, push
-from tests.integration.scenes import ROOT, Warm
+from tests.integration.served import server
 
 DATA: Final = "demo/runs"
 SECRET: Final = "the-combination-of-the-safe"
@@ -98,31 +95,13 @@ def stock(hub: Hub) -> None:
 
 
 @dataclass
-class WarmWorld(World):
-    """A world whose commands find their imports done, unless the environment matters for these."""
-
-    warm: Warm | None = None
+class WatchingWorld(World):
+    """A world whose commands watch models at work, and find what that needs imported."""
 
     def ramekin(self, *arguments: str, env: Mapping[str, str] | None = None, timeout: float = 120) -> Done:
-        """Run the command line."""
-        if env or self.warm is None:
-            return super().ramekin(*arguments, env=env, timeout=timeout)
-        return self.warm(arguments, self.directory, self.environment)
-
-
-@contextlib.contextmanager
-def warmed(hub: Hub, scratch: Path) -> Iterator[Warm]:
-    """A process that has everything imported that watching models needs."""
-    environment = hub.env(scratch / "home") | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    command = [sys.executable, "-W", "ignore", "-m", "tests.integration.warm", "--models"]
-    with subprocess.Popen(
-        command, env=environment | {"PYTHONPATH": str(ROOT)}, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-        try:
-            yield Warm(process, scratch)
-        finally:
-            assert process.stdin is not None
-            process.stdin.close()
+        """Run the command line, in a process that is forked."""
+        environment = self.environment | dict(env or {})
+        return Done(*server("--models").run(arguments, self.directory, environment, timeout))
 
 
 def write_manifest(

@@ -13,6 +13,7 @@ import pytest
 
 from ramekin.demo.family import Size, base_weights, checkpoint_files, trained_weights
 from ramekin.hub import Hub, serve
+from tests.integration.served import server
 from tests.leaks import WATCH
 
 TINY = Size(hidden=32, layers=2, heads=4, kv_heads=2, width=48, vocabulary=272)
@@ -62,7 +63,11 @@ class World:
         return [sys.executable, "-m", "ramekin", *arguments]
 
     def ramekin(self, *arguments: str, env: Mapping[str, str] | None = None, timeout: float = 120) -> Done:
-        """Run the command line as a process of its own."""
+        """Run the command line, in a process that is forked."""
+        return Done(*server().run(arguments, self.directory, self.environment | dict(env or {}), timeout))
+
+    def fresh(self, *arguments: str, env: Mapping[str, str] | None = None, timeout: float = 120) -> Done:
+        """Run the command line, in a process that is really new."""
         done = subprocess.run(
             self.command(*arguments),
             cwd=self.directory,

@@ -1,16 +1,20 @@
 """A process that has imported everything, and forks a child for every command: as fresh as a new one, and cheaper.
 
-    python -m tests.integration.forking             serves requests, one JSON object per line, on stdin and stdout
+    python -m tests.integration.forking --FLAG…     serves requests, one JSON object per line, on stdin and stdout
     python -m tests.integration.forking JSON ARG…   is one command itself, really fresh, with the traps of the request
 
 A request for a command holds `arguments`, `directory`, `environment`, `out` and `err` (paths), and optionally `trap`
-(see `traps`), `clock` (how much faster sleeping goes) and `memory` (a limit on the address space, in bytes). It is
-answered with the child's process id. A request `{"wait": PID}` is answered with that child's exit code.
+(see `traps`), `clock` (how much faster sleeping goes), `memory` (a limit on the address space, in bytes), `before`
+(Python that is run first) and `program` (the module whose `main` is called, if not the command line's). It is answered
+with the child's process id. A request `{"wait": PID}` is answered with that child's exit code.
 
-The Hub's client reads some of the environment when it is imported, so the server is started in that of its Hub.
+With `--models` it has also imported what watches models at work, with `--signing` what signs.
 """
 
+import atexit
+import functools
 import gc
+import importlib
 import json
 import os
 import resource
@@ -19,14 +23,16 @@ import sys
 import tempfile
 import threading
 import time
+import traceback
 from pathlib import Path
 from typing import Any, NoReturn
 
 from tests.integration import traps
+from tests.syncing import no_waiting
 
 
 def be(request: dict[str, Any]) -> NoReturn:
-    """Be the command that was asked for, up to and including the interpreter's end."""
+    """Be the command that was asked for, up to the interpreter's end."""
     for descriptor, path in ((1, request["out"]), (2, request["err"])):
         target = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         os.dup2(target, descriptor)
@@ -35,19 +41,39 @@ def be(request: dict[str, Any]) -> NoReturn:
     os.chdir(request["directory"])
     os.environ.clear()
     os.environ.update(request["environment"])
-    command(request)
+    # What the Hub's client has read of another environment when it was imported; all else asks this module.
+    importlib.reload(importlib.import_module("huggingface_hub.constants"))
+    code: Any = 1
+    try:
+        command(request)
+    except SystemExit as end:
+        code = end.code
+    except BaseException:  # noqa: BLE001 - as an interpreter does
+        traceback.print_exc()
+    finally:
+        leave(code)
+
+
+def leave(code: int) -> NoReturn:
+    """End as an interpreter does, but for taking apart every module that there is, which takes a tenth of a second."""
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def command(request: dict[str, Any]) -> NoReturn:
     """Run the command line with what the request asks for."""
-    from ramekin.__main__ import main
-
+    main = importlib.import_module(request.get("program", "ramekin.__main__")).main
     if clock := request.get("clock"):
         real = time.sleep
         time.sleep = lambda seconds: real(seconds / clock)
     if memory := request.get("memory"):
         used = int(open("/proc/self/statm").read().split()[0]) * os.sysconf("SC_PAGE_SIZE")  # noqa: PTH123, SIM115
         resource.setrlimit(resource.RLIMIT_AS, (used + memory, used + memory))
+    if before := request.get("before"):
+        exec(before, {})  # noqa: S102
     finished = traps.arm(request["trap"]) if request.get("trap") else None
     sys.argv = ["ramekin", *request["arguments"]]
     code = main()
@@ -56,20 +82,30 @@ def command(request: dict[str, Any]) -> NoReturn:
     sys.exit(code)
 
 
+_IMPORTED = (
+    *("cli.comparing", "cli.merging", "cli.outcome", "cli.pinning", "cli.planning", "cli.publishing", "cli.verifying"),
+    *("benchmarks", "card.writing", "diff.differing", "drift", "merge.merging", "pipeline", "plan.rendering", "stock"),
+    *("publish.card_only", "publish.directory", "publish.following", "publish.release", "publish.uploads"),
+    *("publish.writer", "verify.verifying"),
+    *("action.commands", "action.entry", "action.github.client", "action.planning", "action.running"),
+)
+
+
 def warm_up() -> None:
     """Import what commands import, and compile what they compile, by merging one tensor."""
-    from ramekin import stock
-    from ramekin.card import writing
     from ramekin.checkpoint.tensors import Tensor
-    from ramekin.cli import merging as commands
-    from ramekin.merge import merging
     from ramekin.merge.engine import merge_weights
     from ramekin.merge.files import AtHand
     from ramekin.methods.ram import Ram, RamPlus
     from ramekin.plan.layout import Layout, Shard, TensorTask
-    from ramekin.publish import card_only, uploads, writer
+    from ramekin.templating import template_environment
 
-    assert all((stock, writing, commands, merging, card_only, uploads, writer))
+    for module in _IMPORTED:
+        importlib.import_module(f"ramekin.{module}")
+    for markup, ending in ((False, ".md.jinja"), (True, ".svg.jinja")):
+        environment = template_environment(markup=markup)
+        for template in environment.list_templates(filter_func=lambda name: name.endswith(ending)):  # noqa: B023
+            environment.get_template(template)
     tensor = Tensor("t", "BF16", (8,), "weights", 0)
     layout = Layout((Shard("out", (TensorTask("t", "BF16", (8,), "merge", tensor, (tensor,) * 3),)),), ("a", "b", "c"))
     with tempfile.TemporaryDirectory() as name:
@@ -80,8 +116,20 @@ def warm_up() -> None:
             merge_weights(layout, supply, method, Path(name))
 
 
+def keep_certificates() -> None:
+    """Read this machine's certificates once: a twentieth of a second for each command, and no Hub here needs them."""
+    import httpcore2
+    from huggingface_hub import close_session, get_session
+
+    httpcore2.default_ssl_context = functools.cache(httpcore2.default_ssl_context)
+    get_session()
+    close_session()
+
+
 def warm_up_models() -> None:
     """Import what watching models imports. Nothing is computed: threads of torch would not be there in a fork."""
+    import torch.distributed
+    from accelerate import PartialState
     from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache, GenerationConfig, LlamaForCausalLM
     from transformers import PreTrainedTokenizerFast as Tokenizer
     from transformers.conversion_mapping import get_model_conversion_mapping
@@ -89,7 +137,10 @@ def warm_up_models() -> None:
 
     from ramekin import watching
     from ramekin.arm import asking, deciding, reporting, showing
+    from ramekin.cli import processes
+    from ramekin.merge import distributed
 
+    assert all((torch.distributed, PartialState, processes, distributed))
     assert all((AutoModelForCausalLM, AutoTokenizer, DynamicCache, GenerationConfig, LlamaForCausalLM, Tokenizer))
     assert all((get_model_conversion_mapping, render_jinja_template))
     assert all((watching, asking, deciding, reporting, showing))
@@ -97,7 +148,13 @@ def warm_up_models() -> None:
 
 def serve() -> None:
     """Answer requests until stdin ends."""
+    no_waiting()
     warm_up()
+    keep_certificates()
+    if "--models" in sys.argv:
+        warm_up_models()
+    if "--signing" in sys.argv:
+        importlib.import_module("ramekin.attestation.library")
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     gc.freeze()
     for line in sys.stdin:
@@ -116,6 +173,6 @@ def serve() -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
+    if not set(sys.argv[1:]) <= {"--models", "--signing"}:
         command(json.loads(sys.argv[1]) | {"arguments": sys.argv[2:]})
     serve()

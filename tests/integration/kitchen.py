@@ -4,15 +4,13 @@ import contextlib
 import hashlib
 import itertools
 import json
-import os
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ from ramekin.demo.family import Size, base_weights, checkpoint_files, trained_we
 from ramekin.hub import DEMO, Hub, Options, Scope, User, serve
 from ramekin.hub.records import DEFAULT_BRANCH
 from tests.integration.conftest import CARD, EXPERTS, Done, push
+from tests.integration.served import ROOT, Server, server
 from tests.leaks import WATCH
 
 READER = User("reader", "hf_reader_token_of_the_tests", role="read", organizations=("demo", "closed"))
@@ -35,26 +34,8 @@ USERS = (DEMO, READER, GUEST, NARROW)
 SECRETS = [user.token for user in USERS]
 
 SIZE = Size(hidden=128, layers=4, heads=4, kv_heads=2, width=256, vocabulary=272)
-ROOT = Path(__file__).parents[2]
 WEIGHTS = r"^/demo/[a-z]+/resolve/[0-9a-f]{40}/model"
 _NUMBERS = itertools.count(1)
-
-
-@dataclass
-class Server:
-    """The process of `forking`, and what talks to it."""
-
-    process: subprocess.Popen[str]
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def ask(self, request: Mapping[str, Any]) -> int:
-        """Send a request; returns the answer, a number."""
-        with self.lock:
-            assert self.process.stdin
-            assert self.process.stdout
-            self.process.stdin.write(json.dumps(request) + "\n")
-            self.process.stdin.flush()
-            return int(self.process.stdout.readline())
 
 
 @dataclass
@@ -68,12 +49,7 @@ class Child:
 
     def wait(self, timeout: float = 60.0) -> Done:
         """Wait for its end; it is killed if that takes too long."""
-        timer = threading.Timer(timeout, os.kill, (self.pid, 9))
-        timer.start()
-        try:
-            code = self.server.ask({"wait": self.pid})
-        finally:
-            timer.cancel()
+        code = self.server.wait(self.pid, timeout)
         done = Done(code, self.out.read_text(), self.err.read_text())
         assert_silent(done)
         return done
@@ -232,26 +208,14 @@ def family() -> dict[str, dict[str, bytes]]:
 
 @contextlib.contextmanager
 def opened(*, xet: bool = False) -> Iterator[tuple[Hub, Server]]:
-    """A Hub with the family, and a server of commands that talk to it."""
-    with tempfile.TemporaryDirectory(prefix="ramekin-faults-") as name, contextlib.ExitStack() as stack:
-        hub = stack.enter_context(serve(Path(name) / "hub", users=USERS, options=Options(xet=xet)))
+    """A Hub with the family, and the server of commands."""
+    with (
+        tempfile.TemporaryDirectory(prefix="ramekin-faults-") as name,
+        serve(Path(name) / "hub", users=USERS, options=Options(xet=xet)) as hub,
+    ):
         for repo, files in family().items():
             push(hub, repo, files)
-        environment = hub.env(Path(name) / "home") | {"OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-        process = stack.enter_context(
-            subprocess.Popen(
-                [sys.executable, "-m", "tests.integration.forking"],
-                env=environment,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                text=True,
-            )
-        )
-        try:
-            yield hub, Server(process)
-        finally:
-            assert process.stdin
-            process.stdin.close()
+        yield hub, server()
 
 
 @contextlib.contextmanager

@@ -11,13 +11,11 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from ramekin.hub import Hub, Sparse, User, serve
 from tests.integration.conftest import EXPERTS, Done, family_files, push
-from tests.leaks import WATCH
-
-ROOT = Path(__file__).parents[2]
+from tests.integration.served import Server, server
 
 STRANGER = User("stranger", "hf_stranger_token_of_the_tests")
 Files = Mapping[str, bytes | Path | Sparse | None]
@@ -29,42 +27,12 @@ def family() -> dict[str, dict[str, bytes]]:
     return {name: family_files(name) for name in ("base", *EXPERTS)}
 
 
-class Warm:
-    """The command line, warmed up: see `warm.py`."""
-
-    def __init__(self, process: subprocess.Popen[str], scratch: Path) -> None:
-        self._process = process
-        self._scratch = scratch
-
-    def __call__(self, arguments: tuple[str, ...], directory: Path, environment: Mapping[str, str]) -> Done:
-        """Run one command."""
-        WATCH.process(environment, directory, arguments)
-        out, err = self._scratch / "out", self._scratch / "err"
-        job = {
-            "arguments": arguments,
-            "directory": str(directory),
-            "environment": dict(environment),
-            "out": str(out),
-            "err": str(err),
-        }
-        stdin, stdout = self._process.stdin, self._process.stdout
-        assert stdin is not None
-        assert stdout is not None
-        _send(stdin, job)
-        return Done(int(stdout.readline()), out.read_text("utf-8"), err.read_text("utf-8"))
-
-
-def _send(stream: IO[str], job: object) -> None:
-    stream.write(json.dumps(job) + "\n")
-    stream.flush()
-
-
 @dataclass
 class Stage:
     """What the tests of one module share."""
 
     hub: Hub
-    warm: Warm
+    server: Server
     home: Path
     merged: Path
 
@@ -86,22 +54,13 @@ def stage(root: Path, *flags: str) -> Iterator[Stage]:
         for name, files in family().items():
             push(hub, name, files)
         (root / "home").mkdir()
-        environment = hub.env(root / "home") | {"OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-        command = [sys.executable, "-W", "ignore", "-m", "tests.integration.warm", *flags]
-        with subprocess.Popen(
-            command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        ) as process:
-            made = Stage(hub, Warm(process, root), root / "home", root / "made" / "merged")
-            made.merged.parent.mkdir()
-            scene = Scene(made, made.merged.parent, "made")
-            scene.manifest()
-            done = scene.ramekin("merge", "merge.yaml", "--out", "merged")
-            assert done.code == 0, done.err
-            try:
-                yield made
-            finally:
-                assert process.stdin is not None
-                process.stdin.close()
+        made = Stage(hub, server(*flags), root / "home", root / "made" / "merged")
+        made.merged.parent.mkdir()
+        scene = Scene(made, made.merged.parent, "made")
+        scene.manifest()
+        done = scene.ramekin("merge", "merge.yaml", "--out", "merged")
+        assert done.code == 0, done.err
+        yield made
 
 
 @dataclass
@@ -122,7 +81,7 @@ class Scene:
         """Run a command, in a process that is forked or one that is really new."""
         environment = self.stage.environment(**self.env)
         if not fresh:
-            return self.stage.warm(arguments, self.directory, environment)
+            return Done(*self.stage.server.run(arguments, self.directory, environment))
         command = [sys.executable, "-m", "ramekin", *arguments]
         done = subprocess.run(
             command, cwd=self.directory, env=environment, capture_output=True, text=True, timeout=120, check=False

@@ -6,7 +6,6 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,9 +17,9 @@ from safetensors.torch import load_file
 
 from ramekin.hub import Hub, serve
 from ramekin.hub.records import DEFAULT_BRANCH
-from tests.integration.agents import DATA, SECRET, WarmWorld, checkpoint, contents, runs, stock, warmed, write_manifest
+from tests.integration.agents import DATA, SECRET, WatchingWorld, checkpoint, contents, runs, stock, write_manifest
 from tests.integration.conftest import Done, World, push
-from tests.integration.scenes import Warm
+from tests.integration.served import server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -37,28 +36,22 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
         yield made
 
 
-@pytest.fixture(scope="module")
-def warm(hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warm]:
-    with warmed(hub, tmp_path_factory.mktemp("warm")) as made:
-        yield made
-
-
-def place(hub: Hub, directory: Path, warm: Warm) -> World:
+def place(hub: Hub, directory: Path) -> World:
     directory.mkdir(parents=True)
-    world = WarmWorld(hub, directory, dict(ONE_THREAD), warm)
+    world = WatchingWorld(hub, directory, dict(ONE_THREAD))
     write_manifest(world)
     return world
 
 
 @pytest.fixture
-def world(hub: Hub, tmp_path: Path, warm: Warm) -> World:
-    return place(hub, tmp_path / "work", warm)
+def world(hub: Hub, tmp_path: Path) -> World:
+    return place(hub, tmp_path / "work")
 
 
 @pytest.fixture(scope="module")
-def merged(hub: Hub, tmp_path_factory: pytest.TempPathFactory, warm: Warm) -> tuple[World, Done]:
+def merged(hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> tuple[World, Done]:
     """A merge that was not disturbed."""
-    world = place(hub, tmp_path_factory.mktemp("merged") / "work", warm)
+    world = place(hub, tmp_path_factory.mktemp("merged") / "work")
     return world, world.ok("merge", "merge.yaml", "--out", "out")
 
 
@@ -190,7 +183,7 @@ def test_a_neuron_that_is_another_is_found(merged: tuple[World, Done], tmp_path:
 
 
 TRAP = """
-import os, signal, sys
+import os, signal
 from ramekin.arm import observing
 real, left = observing.Observer.measure, [{after}]
 def trapped(*arguments, **options):
@@ -199,23 +192,14 @@ def trapped(*arguments, **options):
     left[0] -= 1
     return real(*arguments, **options)
 observing.Observer.measure = trapped
-from ramekin.__main__ import main
-sys.exit(main())
 """
 
 
 @pytest.mark.parametrize("after", [0, 4])
 def test_killed_while_watching(after: int, world: World, merged: tuple[World, Done]) -> None:
-    killed = subprocess.run(
-        [sys.executable, "-c", TRAP.format(after=after), "merge", "merge.yaml", "--out", "out"],
-        cwd=world.directory,
-        env=world.environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    command = ("merge", "merge.yaml", "--out", "out")
+    code, _, err = server("--models").run(command, world.directory, world.environment, before=TRAP.format(after=after))
+    assert code == -signal.SIGKILL, err
     assert not (world.directory / "out").exists()
     done = world.ok("merge", "merge.yaml", "--out", "out")
     assert watched(done) == [*BENCHMARKS.values(), *POOL][after:], "what was measured before is not measured again"
@@ -231,24 +215,11 @@ def test_several_processes(world: World, merged: tuple[World, Done]) -> None:
     for rank in range(2):
         where = {"RANK": rank, "WORLD_SIZE": 2, "LOCAL_RANK": rank, "LOCAL_WORLD_SIZE": 2}
         where |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-        started.append(
-            subprocess.Popen(
-                world.command("merge", "merge.yaml", "--out", "out"),
-                cwd=world.directory,
-                env=world.environment | {name: str(value) for name, value in where.items()},
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-        )
-    try:
-        ended = [process.communicate(timeout=200) for process in started]
-    finally:
-        for process in started:
-            process.kill()
-            process.wait()
-    assert [process.returncode for process in started] == [0, 0], ended
-    assert ended[1] == ("", "")
+        environment = world.environment | {name: str(value) for name, value in where.items()}
+        started.append(server("--models").start(("merge", "merge.yaml", "--out", "out"), world.directory, environment))
+    first, other = (process.wait(200) for process in started)
+    assert first[0] == 0, first
+    assert other == (0, "", "")
     assert contents(world.directory / "out") == contents(merged[0].directory / "out")
 
 

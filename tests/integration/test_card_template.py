@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 from huggingface_hub import HfApi
 
-from tests.integration.agents import WarmWorld
 from tests.integration.conftest import World
 from tests.integration.scenes import Stage, stage
 
@@ -22,7 +21,7 @@ def set_up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 @pytest.fixture
 def world(set_up: Stage, tmp_path: Path) -> World:
     """A directory with a manifest; one process, with its imports done, runs all commands."""
-    return WarmWorld(set_up.hub, tmp_path, {"HF_HOME": str(set_up.home)}, set_up.warm)
+    return World(set_up.hub, tmp_path, {"HF_HOME": str(set_up.home)})
 
 
 def published(world: World, name: str = "README.md") -> str:

@@ -20,6 +20,7 @@ from ramekin.hub.records import DEFAULT_BRANCH
 from tests.integration.conftest import EXPERTS, Done, push
 from tests.integration.kitchen import family
 from tests.integration.scenes import assert_two_lines_each
+from tests.integration.served import Started, server
 
 METHODS = ("ram+", "ties", "model-stock")
 ROOT = Path(__file__).parents[2]
@@ -61,17 +62,14 @@ class Shop:
 
     def alone(self, *arguments: str) -> Done:
         """A command in one process, as usual."""
-        return self._run([sys.executable, "-m", "ramekin", *arguments])
+        return Done(*server().run(arguments, self.directory, self.environment()))
 
     def launched(self, count: int, *arguments: str) -> Done:
         """A command by way of `accelerate launch`."""
         options = "--multi_gpu --num_machines 1 --mixed_precision no --dynamo_backend no --main_process_port 0"
         command = [sys.executable, "-m", "accelerate.commands.launch", *options.split()]
-        return self._run([*command, "--num_processes", str(count), "-m", "ramekin", *arguments])
-
-    def _run(self, command: Sequence[str]) -> Done:
         done = subprocess.run(
-            command,
+            [*command, "--num_processes", str(count), "-m", "ramekin", *arguments],
             cwd=self.directory,
             env=self.environment(),
             capture_output=True,
@@ -90,18 +88,9 @@ class Shop:
         for rank in range(count):
             place = {"RANK": rank, "WORLD_SIZE": count, "LOCAL_RANK": rank, "LOCAL_WORLD_SIZE": count}
             place |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "OMP_NUM_THREADS": 1}
+            environment = self.environment(**{name: str(value) for name, value in place.items()}, **changes)
             trap = (traps or {}).get(rank, "")
-            script = f"{trap}\nimport sys\nfrom ramekin.__main__ import main\nsys.exit(main())"
-            started.append(
-                subprocess.Popen(
-                    [sys.executable, "-c", script, *arguments],
-                    cwd=self.directory,
-                    env=self.environment(**{name: str(value) for name, value in place.items()}, **changes),
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.PIPE,
-                    text=True,
-                )
-            )
+            started.append(server("--models").start(arguments, self.directory, environment, before=trap))
         return Ranks(started)
 
     def contents(self, out: str) -> dict[str, object]:
@@ -119,18 +108,12 @@ class Shop:
 class Ranks:
     """Processes that belong together."""
 
-    def __init__(self, processes: Sequence["subprocess.Popen[str]"]) -> None:
+    def __init__(self, processes: Sequence[Started]) -> None:
         self.processes = processes
 
     def wait(self, timeout: float = 60) -> list[Done]:
-        """How each of them ended; all are killed if that takes too long."""
-        try:
-            ended = [process.communicate(timeout=timeout) for process in self.processes]
-        finally:
-            for process in self.processes:
-                process.kill()
-                process.wait()
-        return [Done(p.returncode, out, err) for p, (out, err) in zip(self.processes, ended, strict=True)]
+        """How each of them ended; one is killed if that takes too long."""
+        return [Done(*process.wait(timeout)) for process in self.processes]
 
 
 @pytest.fixture(scope="module")
@@ -142,15 +125,24 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
     return made
 
 
-@pytest.mark.parametrize(("count", "method"), [(2, "ram+"), (3, "ties")])
-def test_accelerate_launch_gives_what_one_process_gives(shop: Shop, count: int, method: str) -> None:
-    out = f"launched-{method}"
-    done = shop.launched(count, "merge", f"{method}.yaml", "--out", out, "--json")
+def assert_as_one(shop: Shop, method: str, out: str, done: Done) -> None:
+    """Several processes have made what one makes, and told of it once."""
     assert done.code == 0, done.err
     assert shop.contents(out) == shop.contents(f"one-{method}")
     assert done.data == json.loads((shop.directory / out / "ramekin/report.json").read_text())
     assert done.err.count("checking ./base") == 1
     assert shop.left(out) == [out]
+
+
+def test_accelerate_launch_gives_what_one_process_gives(shop: Shop) -> None:
+    done = shop.launched(2, "merge", "ram+.yaml", "--out", "launched", "--json")
+    assert_as_one(shop, "ram+", "launched", done)
+
+
+def test_three_processes_give_what_one_gives(shop: Shop) -> None:
+    first, *others = shop.ranks(3, "merge", "ties.yaml", "--out", "three", "--json").wait()
+    assert_as_one(shop, "ties", "three", first)
+    assert others == [Done(0, "", "")] * 2
 
 
 def test_the_launcher_is_of_no_importance(shop: Shop) -> None:
@@ -231,7 +223,7 @@ def test_an_interruption_ends_all_at_once(shop: Shop) -> None:
     for _ in range(2):  # the terminal's, and the launcher's
         for process in ranks.processes:
             with contextlib.suppress(ProcessLookupError):
-                process.send_signal(signal.SIGINT)
+                os.kill(process.pid, signal.SIGINT)
     first, other = ranks.wait()
     assert time.monotonic() - started < 10
     assert (first.code, other.code) == (130, 130)

@@ -57,7 +57,9 @@ def test_one_commit_then_none_then_one_for_new_weights(world: World) -> None:
 
 def test_the_published_files_and_their_report(world: World) -> None:
     out = world.directory / "out"
-    done = world.ok("run", "merge.yaml", "--out", "out", "--json").data
+    new = world.fresh("run", "merge.yaml", "--out", "out", "--json")
+    assert new.code == 0, new.err
+    done = new.data
     report = report_of(out)
     assert report["schema"] == 1
     assert report["key"] == done["key"]
@@ -180,10 +182,11 @@ def test_local_directories_offline(world: World) -> None:
 
 def test_offline_with_everything_at_hand(world: World) -> None:
     world.ok("merge", "merge.yaml", "--out", "online")
-    world.ok("merge", "merge.yaml", "--out", "offline", "--locked", env={"HF_HUB_OFFLINE": "1"})
+    new = world.fresh("merge", "merge.yaml", "--out", "offline", "--locked", env={"HF_HUB_OFFLINE": "1"})
+    assert new.code == 0, new.err
     first, second = (world.directory / name / "model.safetensors" for name in ("online", "offline"))
     assert first.read_bytes() == second.read_bytes()
-    refused = world.ramekin("plan", "merge.yaml", env={"HF_HUB_OFFLINE": "1"})
+    refused = world.fresh("plan", "merge.yaml", env={"HF_HUB_OFFLINE": "1"})
     assert refused.code == 4
     assert "HF_HUB_OFFLINE" in refused.err
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -231,13 +230,12 @@ def test_a_renamed_repository_is_recorded_by_the_name_it_has(scene: Scene) -> No
 
 
 CHUNKS = """
-import sys
+import os
 from ramekin.merge import devices
 from ramekin.merge.resources import Resources
-chunk, threads = int(sys.argv[1]), int(sys.argv[2])
-devices.resources_for = lambda *_: Resources(chunk_bytes=chunk, threads=threads)
-from ramekin.cli.main import main
-sys.exit(main(["merge", "merge.yaml", "--out", sys.argv[3]]))
+devices.resources_for = lambda *_: Resources(chunk_bytes={chunk}, threads={threads})
+if {alone}:
+    os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
 """
 
 
@@ -248,16 +246,12 @@ def test_the_same_lock_gives_the_same_bits(scene: Scene, method: str) -> None:
     scene.manifest(method=method)
     found = {merged(scene, "plain")["key"]: digest(scene.directory / "plain")}
     environment = scene.stage.environment()
-    ways = [(64, 1, "0"), (1000, 3, None), (1 << 22, 2, None), (4096, 7, "0")]
-    for number, (chunk, threads, core) in enumerate(ways):
-        command = [sys.executable, "-c", CHUNKS, str(chunk), str(threads), f"out{number}"]
-        if core is not None:
-            first = min(os.sched_getaffinity(0))
-            command = ["taskset", "--cpu-list", str(first), *command]
-        done = subprocess.run(
-            command, cwd=scene.directory, env=environment, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stderr
+    ways = [(64, 1, True), (1000, 3, False), (1 << 22, 2, False), (4096, 7, True)]
+    for number, (chunk, threads, alone) in enumerate(ways):
+        command = ("merge", "merge.yaml", "--out", f"out{number}")
+        before = CHUNKS.format(chunk=chunk, threads=threads, alone=alone)
+        code, _, err = scene.stage.server.run(command, scene.directory, environment, before=before)
+        assert code == 0, err
         report = json.loads((scene.directory / f"out{number}/ramekin/report.json").read_text())
         assert found[report["key"]] == digest(scene.directory / f"out{number}"), (chunk, threads)
 

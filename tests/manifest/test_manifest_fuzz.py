@@ -5,7 +5,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from test_manifest_reading import COMPLETE
 from test_manifest_wrong import assert_showable
@@ -158,6 +158,7 @@ def test_any_value_anywhere(outcome, parts: dict[str, object]) -> None:
         st.sampled_from(_WEIGHING), _SCALARS | st.dictionaries(st.sampled_from(["coder", "tool"]) | st.text(), _SCALARS)
     ),
 )
+@example(name="task-arithmetic", parameters={"weight": {"\x1f": "0"}})
 def test_any_parameter_of_any_method(outcome, name: str, parameters: dict[str, object]) -> None:
     method = f"method: {_yaml({'name': name} | parameters)}\n"
     made = outcome(whole(method=method).encode("utf-8", "surrogatepass"))

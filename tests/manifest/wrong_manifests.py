@@ -630,6 +630,12 @@ VALUES = [
         "the experts are",
     ),
     _wrong(
+        "text-as-weight-of-a-strange-name",
+        whole(method='method:\n  name: task-arithmetic\n  weight:\n    "a\\x1f\\u2028": "0"  #!\n'),
+        r"`method.weight.a\x1f\u2028` is the text `0` where a number is wanted",
+        r"write it without quotes: `a\x1f\u2028: 0`",
+    ),
+    _wrong(
         "weight-of-no-character",
         whole(method='method:\n  name: ties\n  weight: {coder: 1, tool: 1, "\\ud800": 1}  #!\n'),
         r"`method.weight.\ud800` is none of the experts",
@@ -1288,6 +1294,7 @@ CHOICES = [
         "did you mean `auto`?",
     ),
     _wrong("repair-twice", arm("repair: [tau, tau]  #!"), "`method.repair` has `tau` twice", "keep one"),
+    _wrong("repair-odd", arm(r'repair: ["\x1f\u2028", "\x1f\u2028"]  #!'), r"has `\x1f\u2028` twice", "keep one"),
     _wrong("repair-empty", arm("repair: []  #!"), "`method.repair` is empty", "at least one entry"),
     _wrong("repair-true", arm("repair: true  #!"), "`method.repair` is `true`, which is not among", "`auto`"),
     _wrong("repair-number", arm("repair: [7]  #!"), "`method.repair.0` is the number 7 where a text", '`"7"`'),

@@ -139,7 +139,7 @@ def _yaml(value: object) -> str:
 
 def _wrong_type(fault: _Fault) -> tuple[str, str]:
     keys, value = fault.place.keys, fault.value
-    key = keys[-1] if keys else ""
+    key = printable(keys[-1], 64) if keys else ""  # the file's own word, where it names an expert or a benchmark
     wanted = _WANTED[fault.kind]
     if part_at(keys, fault.document.data) is Source:
         wanted = "a source"

@@ -26,6 +26,7 @@ from ramekin.methods.dare import Dare, DareTies
 from ramekin.methods.model_stock import ModelStock
 from ramekin.methods.ram import Ram, RamPlus, RamPlusSmooth, RamUnique
 from ramekin.methods.ties import Ties
+from ramekin.text import printable
 
 Signal = Literal["aos", "likelihood", "scores"]
 """By what candidates are chosen: overlap of neurons, likelihood of the role's tokens on development data, scores."""
@@ -69,7 +70,7 @@ def _not_empty(value: tuple[Any, ...]) -> tuple[Any, ...]:
 
 def _once_each(value: tuple[Any, ...]) -> tuple[Any, ...]:
     if twice := next((each for each in value if value.count(each) > 1), None):
-        raise PydanticCustomError("manifest", "has `{each}` twice", {"each": twice, "hint": "keep one"})
+        raise PydanticCustomError("manifest", "has `{each}` twice", {"each": printable(twice, 64), "hint": "keep one"})
     return value
 
 
@@ -194,9 +195,8 @@ class Choosing(Method):
     def _are_different(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
         labels = [label_of(entry) for entry in value]
         if twice := next((label for label in labels if labels.count(label) > 1), None):
-            raise PydanticCustomError(
-                "manifest", "has `{label}` twice", {"label": twice, "hint": "keep one, or give it other parameters"}
-            )
+            shown = {"label": printable(twice, 200), "hint": "keep one, or give it other parameters"}
+            raise PydanticCustomError("manifest", "has `{label}` twice", shown)
         return value
 
 
