@@ -10,8 +10,6 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import check_jsonschema
-
 from ramekin import __version__
 from ramekin.origin import Origin
 from ramekin.starter import Choices, starter_files
@@ -54,8 +52,9 @@ def lint(files: list[Path]) -> int:
 
 def fit(schema: str, files: list[Path]) -> bool:
     """Whether files fit a schema."""
-    arguments = ["--quiet", "--builtin-schema", f"vendor.{schema}", *map(str, files)]
-    return check_jsonschema.main(arguments, standalone_mode=False) == 0
+    # As a process: within this one it would change how YAML is read ever after.
+    command = [sys.executable, "-m", "check_jsonschema", "--quiet", "--builtin-schema", f"vendor.{schema}", *files]
+    return not subprocess.run(command, check=False).returncode
 
 
 def audited(files: list[Path]) -> bool:

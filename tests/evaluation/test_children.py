@@ -117,8 +117,13 @@ def test_an_interruption_ends_it(around: Surroundings) -> None:
     def interrupt(line: str) -> None:
         os.kill(os.getpid(), signal.SIGINT)
 
-    with pytest.raises(KeyboardInterrupt):
-        run(shell("echo $$ > outer; echo now >&2; exec sleep 600"), around, interrupt, timeout=60, most=10)
+    # Whoever is started in the background of a shell is born ignoring it.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run(shell("echo $$ > outer; echo now >&2; exec sleep 600"), around, interrupt, timeout=60, most=10)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert gone(int((around.directory / "outer").read_text()))
 
 

@@ -17,7 +17,7 @@ method:
 output:
   repo: me/{output}
 """
-SECRET = "whsec-0123456789abcdef"
+SECRET = "whsec-q7Zp2XkV9sLw4TnB"
 NEW = "a" * 40
 
 

@@ -147,7 +147,23 @@ def test_without_a_token_nobody_looks(
     monkeypatch.setenv("RAMEKIN_WEBHOOK_SECRET", SECRET)
     monkeypatch.setenv("GITHUB_TOKEN", "ghp_of_the_tests")
     assert main(["webhook"]) == 0
-    assert "There is no token of the Hub" in capsys.readouterr().out
+    assert "was not looked at: set HF_TOKEN" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        (["--url", "hooks.my-org.example"], "`hooks.my-org.example` is no address"),
+        (["--repository", "my-org/agents"], "--repository is about the receiver"),
+        (["--serve", "127.0.0.1:0", "--url", URL], "--url checks webhooks"),
+        (["--serve", "127.0.0.1:0", "--exit-code"], "--exit-code checks webhooks"),
+    ],
+)
+def test_options_that_mean_nothing_together(
+    arguments: list[str], what: str, command: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["webhook", *arguments]) == 2
+    assert what in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -170,7 +186,12 @@ def test_without_a_token_nobody_looks(
         (
             ["--serve", "127.0.0.1:0", "--repository", "a/b/c"],
             {"RAMEKIN_WEBHOOK_SECRET": SECRET, "GITHUB_TOKEN": "ghp_of_the_tests"},
-            "names no repository",
+            "`a/b/c` names no repository",
+        ),
+        (
+            ["--serve", "127.0.0.1:0", "--repository", "a/b"],
+            {"RAMEKIN_WEBHOOK_SECRET": SECRET, "GITHUB_TOKEN": "ghp_of_the_tests\nX: y"},
+            "GITHUB_TOKEN has characters that no token has",
         ),
     ],
 )
