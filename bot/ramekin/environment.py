@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from ramekin.concealing import conceal
 from ramekin.errors import Problem, UsageError
 from ramekin.jobs.asked import Asked
 from ramekin.secret import Secret, can_be_sent
@@ -203,8 +204,11 @@ def withdraw_tokens(variables: MutableMapping[str, str] | None = None) -> None:
     make an exchange of its own, and send the token that may write wherever it reads.
     """
     env = os.environ if variables is None else variables
-    for name in (*_TOKEN_VARIABLES, *VARIABLES, *WEBHOOK_VARIABLES, PASSPHRASE):
+    names = (*_TOKEN_VARIABLES, *VARIABLES, *WEBHOOK_VARIABLES, PASSPHRASE)
+    for name in names:
         env.pop(name, None)
+    if env is os.environ:
+        conceal(names)
 
 
 def bare_environment(home: Path) -> dict[str, str]:

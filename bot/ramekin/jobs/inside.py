@@ -17,6 +17,7 @@ from collections.abc import Iterator, MutableMapping
 from pathlib import Path
 from typing import Any, Final
 
+from ramekin.environment import withdraw_tokens
 from ramekin.jobs.message import encode
 
 PREFIX: Final = "RAMEKIN_JOB_"
@@ -85,6 +86,7 @@ def _run(arguments: list[str]) -> tuple[int, bytes]:
         os.close(its)
         _command(arguments)
     os.close(its)
+    withdraw_tokens()  # the command has its own; what it starts could read them here
     with _passing_on(child), os.fdopen(ours, "rb") as stream:
         printed = stream.read(_LARGEST)
         while stream.read(1 << 20):  # what is too much is not kept, and must not keep it waiting

@@ -10,3 +10,14 @@ order, at `t + 1`; `kinds[N + 1]`, the element type of each (`KINDS`); and `limi
 expert has: elements beyond the limit count as unchanged. `bad[N + 2]` counts what is NaN or infinite in each source
 and, last, in the output.
 """
+
+import contextlib
+from pathlib import Path
+
+# numba obeys a `.numba_config.yaml` of the working directory, which may be that of a stranger's pull request: it names
+# libraries to load, and a place of compiled code to unpickle. It is looked for at the import, and at each compilation.
+with contextlib.chdir(Path(__file__).parent):
+    from numba.core import config
+
+    config.reload_config()  # type: ignore[no-untyped-call]  # somebody may have imported it before
+config.reload_config = lambda: None
