@@ -215,6 +215,17 @@ class HubClient:
             newest = self.patiently(request)[0]
             return str(newest["date"])[:10] if newest["id"] == commit else None
 
+    def history(self, repo: str, revision: str | None, *, dataset: bool = False) -> frozenset[str]:
+        """All commits that a revision has come from, itself included.
+
+        Raises:
+            SourceError: The Hub cannot be asked.
+        """
+        kind = _type(dataset=dataset)
+        with reading(repo, revision, self.access):
+            listed = self.patiently(lambda: self.api.list_repo_commits(repo, revision=revision, repo_type=kind))
+            return frozenset(commit.commit_id for commit in listed)
+
     def open_pull_requests(self, repo: str, title: str) -> tuple[str, ...]:
         """Addresses of the repository's open pull requests with exactly this title."""
         with reading(repo, access=self.access):

@@ -174,6 +174,13 @@ class TestRun:
             stage.ok(say(stage, opened, RUN)[1])
             assert "Ready as a pull request" in ours(stage, opened).body
 
+    def test_a_plan_of_the_very_second_has_been_read_by_nobody(self, stage: Live, opened: Event) -> None:
+        comment, event = say(stage, opened, RUN)
+        ours(stage, opened).updated = comment.created
+        step = stage.step(event)
+        assert (step.code, stage.writes()) == (2, [])
+        assert "the plan has changed since the comment was written" in step.printed
+
     def test_a_source_that_has_moved_is_not_run(self, stage: Live, opened: Event) -> None:
         event = say(stage, opened, RUN)[1]
         push(stage.hub, "demo/tool", family_files("tool", seed=12))

@@ -16,7 +16,7 @@ from ramekin.action.manifests import find_manifests, touched
 from ramekin.action.planning import plan_one, tell_plan
 from ramekin.action.snapshot import snapshot
 from ramekin.action.sticky import Sticky, stickies
-from ramekin.errors import Problem, RamekinError, UsageError
+from ramekin.errors import RamekinError, UsageError
 from ramekin.plan.rendering import render_plan
 from ramekin.text import printable
 
@@ -76,15 +76,15 @@ def _asked(job: Job) -> _Asked | None:
         return None
     comment = job.github.comment(event.id)
     if comment is None or not _is_untouched(comment, event):
-        _notice(job, "the comment is not what it was when it was written, so nothing is done")
+        job.runner.notice("the comment is not what it was when it was written, so nothing is done")
         return None
     if job.github.permission(comment.author) not in _MAY_WRITE:
-        _notice(job, "the comment is of somebody who may not write to this repository, so nothing is done")
+        job.runner.notice("the comment is of somebody who may not write to this repository, so nothing is done")
         job.github.react(comment.id, "-1")
         return None
     pull = job.github.pull(event.number)
     if pull is None or pull.state != "open":
-        _notice(job, "the pull request is not open, so nothing is done")
+        job.runner.notice("the pull request is not open, so nothing is done")
         job.github.react(comment.id, "confused")
         return None
     return _Asked(command, comment, pull)
@@ -102,7 +102,7 @@ def _carried_out(job: Job, asked: _Asked, workspace: Path) -> tuple[Result, ...]
     about = {*touched(workspace, manifests, job.github.files_of(asked.pull.number)), *map(Path, known)}
     chosen = [manifest for manifest in manifests if manifest in about]
     if not chosen:
-        _notice(job, "this pull request touches no manifest, so nothing is done")
+        job.runner.notice("this pull request touches no manifest, so nothing is done")
     return tuple(_done(job, asked, workspace, manifest, known.get(manifest.as_posix())) for manifest in chosen)
 
 
@@ -110,7 +110,7 @@ def _done(job: Job, asked: _Asked, workspace: Path, manifest: Path, sticky: Stic
     if asked.command == PLAN:
         return _plan(job, asked, workspace, manifest)
     if sticky and sticky.marker.state != "planned" and sticky.updated > asked.comment.created:
-        _notice(job, f"{printable(manifest)}: it was begun already, so nothing is done")  # an event came twice
+        job.runner.notice(f"{printable(manifest)}: it was begun already, so nothing is done")  # an event came twice
         return Result(manifest)
     why = _unseen(sticky, asked.pull.head, asked.comment.created)
     if why:
@@ -118,7 +118,8 @@ def _done(job: Job, asked: _Asked, workspace: Path, manifest: Path, sticky: Stic
         return replace(
             _plan(job, asked, workspace, manifest, f"{error.problems[0].what}; {error.problems[0].hint}."), error=error
         )
-    from ramekin.action.running import Follow, run_one
+    from ramekin.action.following import Follow
+    from ramekin.action.running import run_one
 
     follow = Follow(asked.pull.number, sticky.marker.approved if sticky else None)
     # Whoever wrote it, nothing of a pull request is merged yet: none of its programs and templates run.
@@ -141,10 +142,6 @@ def _unseen(sticky: Sticky | None, head: str, written: datetime) -> str:
         return "there was no plan to look at"
     if sticky.marker.head != head or sticky.marker.approved.head != head:
         return f"the plan was of commit `{sticky.marker.head[:7]}`, and the pull request is at `{head[:7]}`"
-    if sticky.updated > written:
+    if sticky.updated >= written:  # to the second: nobody has read it in that time
         return "the plan has changed since the comment was written"
     return ""
-
-
-def _notice(job: Job, what: str) -> None:
-    job.runner.annotate("notice", Problem(what, ""))

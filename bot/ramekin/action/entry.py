@@ -7,6 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Final
 
+from ramekin.action.aside import aside
 from ramekin.action.event import REFUSED, UNTRUSTED, Event, read_event
 from ramekin.action.job import Job, Result
 from ramekin.action.runner import Runner
@@ -43,13 +44,15 @@ def main() -> int:
 
 def step(env: MutableMapping[str, str], terminal: Terminal) -> int:
     """Read what is asked, do it, and tell what came of it; returns the exit code."""
+    log = sys.stdout
     runner = Runner(
-        sys.stdout,
+        log,
         Path(env.get("GITHUB_WORKSPACE") or "."),
         *(Path(env[name]) if env.get(name) else None for name in ("GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY")),
     )
     try:
-        results = carry_out(begin(env, runner, terminal))
+        with aside(log, runner.cleaned):
+            results = carry_out(begin(env, runner, terminal))
     except Exception as error:  # noqa: BLE001 - a step tells its outputs whatever happened
         terminal.traceback(error)
         results = (Result(Path(), error=as_ours(error)),)

@@ -16,9 +16,10 @@ from ramekin.action.manifests import find_manifests, touched
 from ramekin.action.placing import lines_of, placed
 from ramekin.action.sticky import State, Sticky, stickies
 from ramekin.action.telling import summary_text, tell
+from ramekin.action.vouching import check_lock
 from ramekin.cli.allowing import permissions
 from ramekin.environment import Identity
-from ramekin.errors import Problem, RamekinError
+from ramekin.errors import RamekinError
 from ramekin.lock.file import lock_path, read_lock
 from ramekin.lock.key import fits
 from ramekin.lock.making import LockPolicy
@@ -85,9 +86,9 @@ def plan_all(job: Job) -> tuple[Result, ...]:
     known: dict[str, Sticky] = _asked(job, lambda: stickies(job.github, pull.number)) or {}
     chosen = _chosen(job, pull, manifests, known)
     if not chosen:
-        _notice(job, "this pull request touches no manifest, so nothing is planned")
+        job.runner.notice("this pull request touches no manifest, so nothing is planned")
     if job.settings.github_token is None:
-        _notice(job, "the input `github-token` is empty, so that plans are in the summary only")
+        job.runner.notice("the input `github-token` is empty, so that plans are in the summary only")
     results = tuple(_planned(job, manifest, pull) for manifest in chosen)
     _clear(job, pull, known)
     return results
@@ -113,6 +114,7 @@ def plan_one(
             loaded = read_manifest(manifest)
             if confined:
                 check_confined(Path.cwd(), loaded)
+                check_lock(bench, loaded)
             prepared = prepare(bench, request_for(job, manifest, lock))
             unlocked = not _is_locked(loaded)
             error = _refusal(prepared)
@@ -208,7 +210,7 @@ def _is_current(job: Job, event: PullRequestEvent) -> bool:
         return False
     if pull.state == "open" and pull.head == event.head:
         return True
-    _notice(job, "the pull request has moved on since this job began, so that this plan is in the summary only")
+    job.runner.notice("the pull request has moved on since this job began, so that this plan is in the summary only")
     return False
 
 
@@ -226,10 +228,6 @@ def _asked(job: Job, question: Callable[[], T]) -> T | None:
 
 def _without_token(bench: Workbench) -> Workbench:
     return Workbench(replace(bench.environment, token=None, identity=Identity(), anonymous=True), bench.terminal)
-
-
-def _notice(job: Job, what: str) -> None:
-    job.runner.annotate("notice", Problem(what, ""))
 
 
 def _is_locked(loaded: LoadedManifest) -> bool:

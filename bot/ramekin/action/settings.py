@@ -1,11 +1,14 @@
 """What a step of a workflow was given: the Action's inputs and GitHub's variables, read once."""
 
+import os
 import re
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal, TypeVar, get_args
 
+from ramekin.action.access import API_URL, REPOSITORY, Access
+from ramekin.concealing import conceal
 from ramekin.errors import Problem, UsageError
 from ramekin.secret import Secret, can_be_sent
 from ramekin.text import printable
@@ -19,7 +22,6 @@ _POLICIES: Final[tuple[Policy, ...]] = get_args(Policy)
 INPUT: Final = "RAMEKIN_INPUT_"
 """Inputs come as variables of this beginning: `hf-token` is `RAMEKIN_INPUT_HF_TOKEN`."""
 _SECRET_INPUTS: Final = ("RAMEKIN_INPUT_HF_TOKEN", "RAMEKIN_INPUT_GITHUB_TOKEN", "GITHUB_TOKEN", "GH_TOKEN")
-_REPOSITORY: Final = re.compile(r"[A-Za-z0-9][\w.-]{0,99}/[\w.-]{1,100}", re.ASCII)
 _DURATION: Final = re.compile(r"(\d{1,4})\s*([hd]?)")
 _TRUTH: Final = {"": False, "true": True, "false": False}
 
@@ -72,6 +74,7 @@ class Settings:
         run_id: Number of the workflow's run.
         output: File that outputs are written to; None outside of a runner.
         summary: File that the step's summary is written to; likewise.
+        secrets: Every token that was given, also those that are not used.
     """
 
     inputs: Inputs
@@ -91,6 +94,11 @@ class Settings:
     secrets: tuple[Secret, ...] = field(default=(), repr=False)
 
     @property
+    def access(self) -> Access:
+        """The step's repository, as its token may see it."""
+        return Access(self.repository, self.github_token, self.api_url)
+
+    @property
     def run_url(self) -> str:
         """Page of the workflow's run."""
         return f"{self.server_url}/{self.repository}/actions/runs/{self.run_id}"
@@ -106,7 +114,7 @@ class Settings:
         inputs = _inputs(env, problems)
         tokens = [_token(env, name, problems) for name in _SECRET_INPUTS]
         repository = env.get("GITHUB_REPOSITORY", "")
-        if not _REPOSITORY.fullmatch(repository):
+        if not REPOSITORY.fullmatch(repository):
             problems.append(Problem("GITHUB_REPOSITORY names no repository", "start this as a step of GitHub Actions"))
         if problems:
             raise UsageError(problems=problems)
@@ -121,7 +129,7 @@ class Settings:
             ref=env.get("GITHUB_REF", ""),
             workspace=_path(env, "GITHUB_WORKSPACE") or Path.cwd(),
             temporary=_path(env, "RUNNER_TEMP") or Path("/tmp"),  # noqa: S108 - what runners use themselves
-            api_url=(env.get("GITHUB_API_URL") or "https://api.github.com").rstrip("/"),
+            api_url=(env.get("GITHUB_API_URL") or API_URL).rstrip("/"),
             server_url=server,
             run_id=env.get("GITHUB_RUN_ID", ""),
             output=_path(env, "GITHUB_OUTPUT"),
@@ -140,6 +148,8 @@ def hand_over(env: MutableMapping[str, str]) -> None:
         env["RAMEKIN_ALLOWED_NAMESPACES"] = namespaces
     for name in _SECRET_INPUTS:
         env.pop(name, None)
+    if env is os.environ:
+        conceal(_SECRET_INPUTS)
 
 
 def _inputs(env: Mapping[str, str], problems: list[Problem]) -> Inputs:
