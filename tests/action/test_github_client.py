@@ -110,7 +110,7 @@ def test_a_job_and_a_person_learn_who_they_are_with_one_request(place: Place) ->
 
 def test_without_a_token_it_says_what_to_do(place: Place) -> None:
     with pytest.raises(UsageError, match="there is no token for GitHub"):
-        GitHub.of(settings(place.server, None), 0.01)
+        GitHub.of(settings(place.server, None).access, 0.01)
 
 
 def test_time_is_githubs(place: Place) -> None:
@@ -616,7 +616,7 @@ def test_what_is_not_github_is_said(place: Place) -> None:
 
 def test_a_server_that_is_not_there(place: Place) -> None:
     nowhere = settings(place.server, place.token, api_url="http://127.0.0.1:9/api/v3")
-    github = GitHub.of(nowhere, 0.001)
+    github = GitHub.of(nowhere.access, 0.001)
     with pytest.raises(GitHubError, match="cannot be reached") as caught:
         github.head("main")
     assert "start the job again" in caught.value.problems[0].hint
@@ -777,7 +777,7 @@ def test_the_hourly_limit_in_the_middle_of_a_list(place: Place) -> None:
 
 def test_writes_are_sent_no_faster_than_github_likes(place: Place) -> None:
     given = settings(place.server, place.token, place.name)
-    requester = GitHub.of(given)._client.requester
+    requester = GitHub.of(given.access)._client.requester
     assert requester._Requester__seconds_between_writes == 1.0  # type: ignore[attr-defined]
 
 
@@ -788,7 +788,7 @@ def test_no_token_is_in_a_log_an_error_or_a_traceback(place: Place, caplog: pyte
     with caplog.at_level(logging.DEBUG):
         place.github.write_comment(place.pull(), "Plan")
         errors: list[BaseException] = []
-        nowhere = GitHub.of(settings(place.server, place.token, api_url="http://127.0.0.1:9"), 0.001)
+        nowhere = GitHub.of(settings(place.server, place.token, api_url="http://127.0.0.1:9").access, 0.001)
         attempts: tuple[Callable[[], Any], ...] = (lambda: place.github.comments(77), lambda: nowhere.head("a"))
         for attempt in attempts:
             with pytest.raises(GitHubError) as caught:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from ramekin.action.account import Account
+from ramekin.action.event import CommentEvent, Event
 from ramekin.action.telling import LONGEST, comment_text, summary_text
 from ramekin.checkpoint.findings import Finding
 from ramekin.errors import Problem, SourceError, UsageError
@@ -87,6 +88,16 @@ def test_the_summary_unfolds_what_a_comment_folds() -> None:
     ).replace(" when this pull request is merged", "")
     assert "#### Sources" in summary_text(job, STATES["published"])
     assert "The plan</summary>" not in summary_text(job, STATES["published"])
+
+
+def test_who_asked_by_a_comment_is_not_sent_to_another_workflow() -> None:
+    comment = CommentEvent(1, "created", "/ramekin run --pr", "ann", "2026-03-04T05:06:07Z", 7, on_pull_request=True)
+    job = make_job(Event("issue_comment", comment=comment))
+    for state in ("failed", "failed-early", "cancelled", "changed"):
+        assert "*Run workflow*" in comment_text(make_job(), STATES[state])
+        text = comment_text(job, STATES[state])
+        assert "*Run workflow*" not in text
+        assert "`/ramekin " in text
 
 
 class TestLong:

@@ -32,4 +32,4 @@ def settings(github: Loopback, token: str | None, repository: str = "team/models
 
 def client(github: Loopback, token: str, repository: str = "team/models") -> GitHub:
     """The client, which waits but a moment before it repeats what was lost."""
-    return GitHub.of(settings(github, token, repository), RETRY_WAIT)
+    return GitHub.of(settings(github, token, repository).access, RETRY_WAIT)

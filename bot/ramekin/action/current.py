@@ -7,7 +7,6 @@ from pathlib import Path
 
 from ramekin.action.github.refusals import GitHubError
 from ramekin.action.job import Job
-from ramekin.errors import Problem
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ def current(job: Job) -> Iterator[Current]:
         from ramekin.action.snapshot import snapshot
 
         what = f"`{branch}` has moved on since this workflow was started: it works on commit {head[:12]}"
-        job.runner.annotate("notice", Problem(what, ""))
+        job.runner.notice(what)
         with snapshot(job, head) as root:
             yield Current(root, head, late=True)
 

@@ -40,7 +40,7 @@ class Job:
         """
         from ramekin.action.github import GitHub
 
-        return GitHub.of(self.settings, self.bench.environment.retry_wait)
+        return GitHub.of(self.settings.access, self.bench.environment.retry_wait)
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Result:
         key: Key of the merge.
         repo: Repository on the Hub that it goes to.
         commit: Commit there that holds it.
-        url: Where to look at what was done: the commit on the Hub, or the pull request.
+        url: Where to look at what was done: the plan's comment, the commit on the Hub, or the pull request.
         report: The report of the merge, in a file.
         error: Why it could not be done.
         warnings: What should be seen and stops nothing.

@@ -69,6 +69,10 @@ class Runner:
         text = f"{self._line(problem.what, _LONGEST)}. {self._line(problem.hint, _LONGEST)}".rstrip(". ")
         self._command(level, text, properties)
 
+    def notice(self, what: str) -> None:
+        """Tell what should be known, of no file in particular."""
+        self.annotate("notice", Problem(what, ""))
+
     def outputs(self, values: Mapping[str, str]) -> None:
         """Set outputs of the step; each stands between delimiters that nobody can guess."""
         if self._output is None:

@@ -17,7 +17,7 @@ from ramekin.action.github.refusals import ForbiddenError, GitHubError
 from ramekin.action.job import Job, Result
 from ramekin.action.manifests import find_manifests
 from ramekin.action.planning import UNWRITTEN, request_for
-from ramekin.errors import Problem, UsageError
+from ramekin.errors import UsageError
 from ramekin.lock.making import LockPolicy
 from ramekin.manifest.reading import read_manifest
 from ramekin.terminal import as_ours
@@ -27,8 +27,6 @@ from ramekin.workbench import Workbench
 if TYPE_CHECKING:
     from ramekin.pipeline import Outcome
     from ramekin.preparing import Request
-
-__all__ = ["Follow", "run_all", "run_one"]
 
 _NEEDED: Final = ("numba", "numpy", "safetensors", "torch", "transformers")
 """What `ramekin[merge]` installs."""
@@ -109,7 +107,7 @@ def _elsewhere(job: Job) -> tuple[Result, ...]:
     what = f"`{ref}` is not the default branch `{branch}`, and nothing else is run"
     if job.event.name != "push":
         raise UsageError(what, f"start the workflow from `{branch}`")
-    job.runner.annotate("notice", Problem(what, ""))
+    job.runner.notice(what)
     return ()
 
 
@@ -122,7 +120,7 @@ def _manifests(job: Job, now: Current) -> tuple[Path, ...]:
         if not now.late:
             raise
         find_manifests(job.settings.workspace, pattern)  # there have never been any if this raises too
-    job.runner.annotate("notice", Problem(f"`{printable(pattern)}` is not there any more", ""))
+    job.runner.notice(f"`{printable(pattern)}` is not there any more")
     return ()
 
 

@@ -7,14 +7,13 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, get_args
 
 from ramekin.action.approved import Approved
+from ramekin.action.github.records import is_same_text
 from ramekin.action.github.refusals import GitHubError
 from ramekin.action.marking import mark, marks
 
 if TYPE_CHECKING:
     from ramekin.action.github import GitHub
     from ramekin.action.github.records import Comment
-
-__all__ = ["Approved", "Marker", "State", "Sticky", "show", "stickies"]
 
 State = Literal["planned", "running", "published", "nothing", "failed", "changed", "cancelled"]
 
@@ -141,7 +140,7 @@ def show(github: "GitHub", number: int, marker: Marker, body: str) -> str:
             url = written.url
             _delete(github, sticky.doubles if sticky else ())
             return url
-    if _plain(sticky.body) != _plain(text):
+    if not is_same_text(sticky.body, text):
         github.edit_comment(sticky.id, text)
     _delete(github, sticky.doubles)
     return sticky.url
@@ -166,8 +165,3 @@ def _delete(github: "GitHub", comments: Iterable[int]) -> None:
     for comment in comments:
         with suppress(GitHubError):  # another job was faster, or the next one will do it
             github.delete_comment(comment)
-
-
-def _plain(body: str) -> str:
-    """GitHub trims a body, and gives back some line breaks as it likes."""
-    return "\n".join(line.rstrip() for line in body.splitlines()).strip()

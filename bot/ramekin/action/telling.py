@@ -23,8 +23,6 @@ from ramekin.publish.telling import ScoreTable
 from ramekin.report import Report
 from ramekin.templating import template_environment
 
-__all__ = ["Account", "comment_text", "summary_text", "tell"]
-
 LONGEST: Final = 50_000
 """Bytes of a comment; GitHub takes some more."""
 _MARK: Final = 20_000
@@ -73,7 +71,7 @@ def tell(job: Job, number: int, account: Account) -> tuple[str, tuple[str, ...]]
         pull = job.event.pull_request
         if pull is not None and pull.fork:
             what = "this pull request is of a fork, where a job may not comment: its summary has everything"
-            job.runner.annotate("notice", Problem(what, ""))
+            job.runner.notice(what)
             return "", ()
         hint = "give the job `permissions: pull-requests: write`"
         return "", (f"nothing is told on the pull request, since the job's token may not comment: {hint}",)
@@ -123,6 +121,7 @@ def _values(job: Job, account: Account) -> dict[str, Any]:
         "since": account.since.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC") if account.since else "",
         "run_url": "" if account.state == "planned" else _run_url(job),
         "on_pull": True,
+        "commented": job.event.comment is not None,
         "short": account.state != "planned",
         "glance": _glance(plan) if plan and account.state in {"planned", "running"} else (),
         "patterns": patterns_of(report.overlap, tuple(e.name for e in report.experts)) if report else None,
@@ -144,8 +143,8 @@ def _anchor(label: str, address: str) -> str:
 
 
 def _glance(plan: Plan) -> tuple[str, ...]:
-    """The plan in one line."""
-    if plan.cost is None or plan.layout is None:
+    """The plan in one line; nothing where nothing would be merged."""
+    if plan.cost is None or plan.layout is None or plan.action != "publish":
         return ()
     experts = sum(source.role.startswith("expert:") for source in plan.sources)
     return (

@@ -12,11 +12,11 @@ from ramekin.action.current import current
 from ramekin.action.github.refusals import ConflictError, GitHubError, RateLimitError
 from ramekin.action.job import Job, Result
 from ramekin.action.manifests import find_manifests
+from ramekin.action.proposals.context import Context
 from ramekin.action.proposals.dashboard import Dashboard
 from ramekin.action.proposals.outcome import Outcome
 from ramekin.action.proposals.proposing import propose
 from ramekin.action.proposals.publication import publication
-from ramekin.action.proposals.setting import Setting
 from ramekin.action.proposals.wording import Days
 from ramekin.sources import SourceMemory
 from ramekin.terminal import as_ours
@@ -38,7 +38,7 @@ def update_all(job: Job) -> tuple[Result, ...]:
     # Ten manifests may name the same experts; GitHub and the Hub are asked through the same job from here on.
     job = replace(job, bench=replace(job.bench, memory=SourceMemory()))
     with current(job) as now:
-        setting = Setting(job, now, job.github.now(), Days(job.bench.client))
+        context = Context(job, now, job.github.now(), Days(job.bench.client))
         manifests = find_manifests(now.root, inputs.manifest)
         results, outcomes = [], []
         stopped: RateLimitError | None = None
@@ -46,21 +46,21 @@ def update_all(job: Job) -> tuple[Result, ...]:
             if stopped:
                 results.append(Result(manifest, warnings=("left for the next run, which goes on from here",)))
                 continue
-            outcome = _update(setting, manifest, retry=manifest.as_posix() in retried)
+            outcome = _update(context, manifest, retry=manifest.as_posix() in retried)
             stopped = outcome.error if isinstance(outcome.error, RateLimitError) else None
             outcomes.append(outcome)
             results.append(outcome.result(job.bench.environment.endpoint))
         if dashboard and not stopped:
-            results[-1] = _with_dashboard(setting, dashboard, outcomes, results[-1])
+            results[-1] = _with_dashboard(context, dashboard, outcomes, results[-1])
     return tuple(results)
 
 
-def _update(setting: Setting, manifest: Path, *, retry: bool) -> Outcome:
+def _update(context: Context, manifest: Path, *, retry: bool) -> Outcome:
     """Update one manifest. Nothing is raised, so that the others are updated all the same."""
-    job = setting.job
+    job = context.job
     job.bench.terminal.note(f"updating {printable(manifest)}")
     try:
-        return _again(lambda: propose(setting, manifest, retry=retry))
+        return _again(lambda: propose(context, manifest, retry=retry))
     except ConflictError as error:
         return Outcome(manifest, warnings=(f"left for the next run: {error}",))
     except Exception as error:  # noqa: BLE001 - a defect, too, is told of the manifest that brings it to light
@@ -76,20 +76,20 @@ def _again(call: Callable[[], Outcome]) -> Outcome:
         return call()
 
 
-def _with_dashboard(setting: Setting, dashboard: Dashboard, outcomes: list[Outcome], last: Result) -> Result:
+def _with_dashboard(context: Context, dashboard: Dashboard, outcomes: list[Outcome], last: Result) -> Result:
     """Write the dashboard; whatever is wrong with that is told with the last manifest."""
     try:
         rows = []
         warnings: list[str] = []
         for outcome in outcomes:
-            found = publication(setting, outcome.manifest, outcome.key)
+            found = publication(context, outcome.manifest, outcome.key)
             wanted = found.run if outcome.manifest.as_posix() in dashboard.ticked else None
             if wanted is not None:
-                warnings += _started_again(setting, wanted)
+                warnings += _started_again(context, wanted)
             retry = outcome.retryable or found.run is not None
             values = {"published": found.said, "run": found.page, "started": wanted is not None, "retry": retry}
             rows.append(outcome.values | values)
-        dashboard.show(setting.job.github, rows, setting.job.bench.environment.endpoint)
+        dashboard.show(context.job.github, rows, context.job.bench.environment.endpoint)
         last = replace(last, warnings=(*last.warnings, *warnings))
     except GitHubError as error:
         if isinstance(error, RateLimitError) and last.error is None:
@@ -98,10 +98,10 @@ def _with_dashboard(setting: Setting, dashboard: Dashboard, outcomes: list[Outco
     return last
 
 
-def _started_again(setting: Setting, run: int) -> tuple[str, ...]:
+def _started_again(context: Context, run: int) -> tuple[str, ...]:
     """Start a run again that has failed; returns why that could not be done, if so."""
     try:
-        setting.job.github.rerun(run)
+        context.job.github.rerun(run)
     except RateLimitError:
         raise
     except GitHubError as error:

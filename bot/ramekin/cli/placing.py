@@ -27,7 +27,7 @@ def placing_options(command: F) -> F:
     for name, text in reversed(_OPTIONS.items()):
         metavar = name.removeprefix("job_").upper()
         command = click.option(f"--{name.replace('_', '-')}", metavar=metavar, help=text)(command)
-    where = "Merge as a job on the Hub: hf-jobs:FLAVOR, such as hf-jobs:a10g-small. Here if left out."
+    where = "Merge as a job on the Hub: hf-jobs:FLAVOR, such as hf-jobs:cpu-upgrade. Here if left out."
     return click.option("--on", metavar="PLACE", help=where)(command)
 
 

@@ -19,7 +19,12 @@ def init(bench: Workbench, directory: Path, **choices: bool) -> None:
     from ramekin.starter import Choices, write_starter
 
     written = write_starter(directory, Choices(**choices))
-    lines = [*(f"wrote {path}" for path in written), "next: edit merge.yaml, then `ramekin plan`"]
+    secret = "" if choices["trusted_publishing"] else " with the secret HF_TOKEN"
+    lines = [
+        *(f"wrote {path}" for path in written),
+        "next: edit merge.yaml, then `ramekin plan`",
+        f"on GitHub: make the environment `huggingface`{secret}, and allow Actions to create pull requests",
+    ]
     bench.terminal.result("\n".join(lines), {"written": [str(path) for path in written]})
 
 

@@ -25,7 +25,7 @@ class Place:
     """A kind of job on the Hub.
 
     Attributes:
-        flavor: The Hub's name of the machine, such as `a10g-small`.
+        flavor: The Hub's name of the machine, such as `cpu-upgrade`.
         image: Container image with a Python of at least 3.11; ramekin is installed unless it is there.
         timeout: Seconds after which the Hub ends the job.
         namespace: Whose job it is; the token's user if None.
@@ -42,15 +42,15 @@ class Place:
 
     @classmethod
     def read(cls, text: str, asked: Asked) -> "Place":
-        """The place that a text names, such as `hf-jobs:a10g-small`.
+        """The place that a text names, such as `hf-jobs:cpu-upgrade`.
 
         Raises:
             UsageError: It names none, or what was asked for beside it means nothing.
         """
         kind, _, flavor = text.partition(":")
         if kind != _KIND or not _FLAVOR.fullmatch(flavor):
-            what = f"`{printable(text)}` is no place to run"
-            raise UsageError(what, "write `hf-jobs:FLAVOR`, such as `hf-jobs:a10g-small`; `hf jobs hardware` lists all")
+            hint = "write `hf-jobs:FLAVOR`, such as `hf-jobs:cpu-upgrade`; `hf jobs hardware` lists all"
+            raise UsageError(f"`{printable(text)}` is no place to run", hint)
         image, namespace = asked.image or DEFAULT_IMAGE, asked.namespace
         if not _IMAGE.fullmatch(image):
             raise UsageError(f"`{printable(image)}` is no container image", "write such as `python:3.12`")

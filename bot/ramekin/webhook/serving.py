@@ -4,12 +4,13 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from ramekin.errors import UsageError
-from ramekin.secret import Secret
+from ramekin.secret import Secret, can_be_sent
+from ramekin.text import printable
 from ramekin.webhook.asked import SECRET, Asked
 from ramekin.webhook.showing import EVENT
 
 if TYPE_CHECKING:
-    from ramekin.action.settings import Settings
+    from ramekin.action.access import Access
     from ramekin.webhook.watched import Watch
     from ramekin.workbench import Workbench
 
@@ -33,7 +34,7 @@ def serve(bench: "Workbench", watch: "Watch", address: str, repository: str | No
     host, port = _split(address)
     asked = bench.environment.webhook
     secret = _secret(asked)
-    settings = _settings(asked, repository or asked.repository)
+    access = _access(asked, repository or asked.repository)
     try:
         from ramekin.action.github import GitHub
         from ramekin.webhook.dispatching import Dispatcher
@@ -44,7 +45,7 @@ def serve(bench: "Workbench", watch: "Watch", address: str, repository: str | No
     note = bench.terminal.note
 
     def send(names: tuple[str, ...]) -> None:
-        github = GitHub.of(settings, bench.environment.retry_wait)
+        github = GitHub.of(access, bench.environment.retry_wait)
         github.dispatch_event(EVENT, {"sources": [*names[:_MOST_NAMES]]})
 
     dispatcher = Dispatcher(send, note)
@@ -70,13 +71,16 @@ def _secret(asked: Asked) -> Secret:
     return asked.secret
 
 
-def _settings(asked: Asked, repository: str) -> "Settings":
-    """What GitHub's interface is asked with: this is no step of a workflow, but its settings are checked as one's."""
-    from ramekin.action.settings import Settings
+def _access(asked: Asked, repository: str) -> "Access":
+    """Whose workflow is started, and with which token."""
+    from ramekin.action.access import API_URL, REPOSITORY, Access
 
     if asked.token is None:
         raise UsageError("GITHUB_TOKEN is not set", "set it to a token that may write contents of that repository")
     if not repository:
         raise UsageError("nobody knows whose workflow to start", "give --repository OWNER/NAME")
-    env = {"GITHUB_REPOSITORY": repository, "GITHUB_TOKEN": asked.token.reveal(), "GITHUB_API_URL": asked.api_url}
-    return Settings.read(env)
+    if not REPOSITORY.fullmatch(repository):
+        raise UsageError(f"`{printable(repository)}` names no repository", "give --repository OWNER/NAME")
+    if not can_be_sent(asked.token.reveal()):
+        raise UsageError("GITHUB_TOKEN has characters that no token has", "set it again")
+    return Access(repository, asked.token, (asked.api_url or API_URL).rstrip("/"))

@@ -26,7 +26,7 @@ def show_setup(watch: Watch, endpoint: str, url: str | None) -> str:
 def show_coverage(coverage: Coverage | None) -> str:
     """What there is and what is missing; None where nobody could look."""
     if coverage is None:
-        return "There is no token of the Hub, so nobody looked whether there is such a webhook."
+        return "Whether there is such a webhook was not looked at: set HF_TOKEN, or say `hf auth login`, for that."
     lines = ["There is:" if coverage.webhooks else "There is no webhook that watches any of them."]
     for found in coverage.webhooks:
         lines.append(f"  {printable(found.id)}  {printable(found.url, 300)}")

@@ -1,19 +1,17 @@
 """GitHub, for one repository. PyGithub is imported in this package alone."""
 
 import logging
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from github import Auth, Github
 
 from ramekin import __version__
+from ramekin.action.access import Access
 from ramekin.action.github.calls import Calls
 from ramekin.action.github.history import History
 from ramekin.action.github.pulls import Pulls
 from ramekin.action.github.talk import Talk
 from ramekin.errors import UsageError
-
-if TYPE_CHECKING:
-    from ramekin.action.settings import Settings
 
 
 class GitHub(Pulls, Talk, History):
@@ -24,23 +22,23 @@ class GitHub(Pulls, Talk, History):
     """
 
     @classmethod
-    def of(cls, settings: "Settings", retry_wait: float = 1.0) -> Self:
-        """The repository of a step, as its token may see it.
+    def of(cls, access: Access, retry_wait: float = 1.0) -> Self:
+        """A repository, as a token may see it.
 
         Args:
-            settings: What the step was given.
+            access: The two.
             retry_wait: Seconds before the first repetition of a call that failed; doubled each time.
 
         Raises:
             UsageError: There is no token.
         """
-        if settings.github_token is None:
+        if access.token is None:
             raise UsageError("there is no token for GitHub", "leave out the input `github-token`, or give it a token")
         # At its lowest level it logs whole requests.
         logging.getLogger("github").setLevel(logging.WARNING)
         client = Github(
-            base_url=settings.api_url,
-            auth=Auth.Token(settings.github_token.reveal()),
+            base_url=access.api_url,
+            auth=Auth.Token(access.token.reveal()),
             user_agent=f"ramekin/{__version__}",
             timeout=30,
             per_page=100,
@@ -49,4 +47,4 @@ class GitHub(Pulls, Talk, History):
             seconds_between_requests=None,
             seconds_between_writes=min(retry_wait, 1.0),
         )
-        return cls(client, settings.repository, Calls(retry_wait))
+        return cls(client, access.repository, Calls(retry_wait))

@@ -87,3 +87,12 @@ class Issue:
     body: str
     state: str
     url: str
+
+
+def is_same_text(one: str, other: str) -> bool:
+    """Whether two texts say the same, as far as GitHub keeps them: it trims them, and writes line ends its own way."""
+    return _kept(one) == _kept(other)
+
+
+def _kept(text: str) -> str:
+    return "\n".join(line.rstrip() for line in text.splitlines()).strip()

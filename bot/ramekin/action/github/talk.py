@@ -11,7 +11,7 @@ from github.IssueComment import IssueComment
 
 from ramekin.action.github.base import Base
 from ramekin.action.github.calls import AbsentError
-from ramekin.action.github.records import Comment, Issue
+from ramekin.action.github.records import Comment, Issue, is_same_text
 from ramekin.action.github.refusals import GitHubError
 
 _LOGIN: Final = re.compile(r"[A-Za-z0-9][\w-]{0,99}(\[bot\])?", re.ASCII)
@@ -53,7 +53,7 @@ class Talk(Base):
         def there() -> Comment | None:
             # One that says the very same serves as well.
             ours = (each for each in self.comments(number) if each.author == self.login)
-            return next((each for each in reversed(tuple(ours)) if _same(each.body, body)), None)
+            return next((each for each in reversed(tuple(ours)) if is_same_text(each.body, body)), None)
 
         return self._calls.once(lambda: _comment(self._repo.get_issue(number).create_comment(body)), there)
 
@@ -122,7 +122,8 @@ class Talk(Base):
             return _known(_issue(self._repo.create_issue(title, body)))
 
         def there() -> Issue | None:
-            return next((each for each in self.issues() if each.title == title and _same(each.body, body)), None)
+            alike = (each for each in self.issues() if each.title == title and is_same_text(each.body, body))
+            return next(alike, None)
 
         return self._calls.once(made, there)
 
@@ -181,8 +182,3 @@ def _known(issue: Issue | None) -> Issue:
     if issue is None:
         raise ValueError
     return issue
-
-
-def _same(one: str, other: str) -> bool:
-    """Whether two texts say the same, as far as GitHub keeps them: it trims them, and writes line ends its own way."""
-    return one.replace("\r\n", "\n").strip() == other.replace("\r\n", "\n").strip()

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from ramekin.action.github.records import is_same_text
 from ramekin.action.marking import mark, marks
 from ramekin.plan.rendering import prose
 from ramekin.templating import template_environment
@@ -66,13 +67,13 @@ class Dashboard:
         """
         listed = list(rows)
         text = self._text(listed, endpoint, frozenset())
-        if _plain(text) == _plain(self.body):
+        if is_same_text(text, self.body):
             return False
         now = Dashboard.find(github, self.pattern)
         text = self._text(listed, endpoint, now.ticked - self.ticked)
         if now.number is None:
             github.open_issue(TITLE, text)
-        elif _plain(text) != _plain(now.body):
+        elif not is_same_text(text, now.body):
             github.edit_issue(now.number, text)
         return True
 
@@ -96,8 +97,3 @@ def _is_of(issue: "Issue", pattern: str) -> bool:
 
 def _mark(manifest: str) -> str:
     return mark(_RETRY, {"manifest": manifest}).strip()
-
-
-def _plain(body: str) -> str:
-    """GitHub trims a body, and gives back some line breaks as it likes."""
-    return "\n".join(line.rstrip() for line in body.splitlines()).strip()

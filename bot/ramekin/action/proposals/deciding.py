@@ -49,6 +49,7 @@ class Case:
         ground: Digest of manifest and lock there.
         now: The time.
         retry: Whether somebody asks to forget failures, and what was declined.
+        failures: What has failed before, by the set of sources.
     """
 
     branch: Branch

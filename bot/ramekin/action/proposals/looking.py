@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Final
 
 from ramekin.action.proposals.branch import Branch, look
+from ramekin.action.proposals.context import Context
 from ramekin.action.proposals.cooldown import choose
 from ramekin.action.proposals.deciding import Case
-from ramekin.action.proposals.setting import Setting
 from ramekin.action.proposals.state import Failure, digest_of
 from ramekin.digests import json_digest
 from ramekin.errors import RamekinError
@@ -33,6 +33,7 @@ class Sight:
         branch: The branch of its proposals.
         ground: Digest of manifest and lock.
         failures: What has failed before; nothing if somebody asks to forget it.
+        retry: Whether somebody asks for that.
     """
 
     manifest: Path
@@ -44,7 +45,7 @@ class Sight:
     retry: bool = False
 
 
-def look_at_manifest(setting: Setting, manifest: Path, *, retry: bool) -> Sight:
+def look_at_manifest(context: Context, manifest: Path, *, retry: bool) -> Sight:
     """Read the manifest and its lock, and look at its branch.
 
     Raises:
@@ -52,26 +53,26 @@ def look_at_manifest(setting: Setting, manifest: Path, *, retry: bool) -> Sight:
         LockError: What should be its lock is none.
         GitHubError: GitHub cannot be asked.
     """
-    with chdir(setting.current.root):
+    with chdir(context.current.root):
         loaded = read_manifest(manifest)
         lock = read_lock(lock_path(manifest))
         content = lock_path(manifest).read_bytes() if lock else None
         ground = digest_of(manifest.read_bytes(), content)
-    branch = look(setting.job.github, manifest)
+    branch = look(context.job.github, manifest)
     remembered = branch.remembered
     failures = remembered.failures if remembered and not retry else {}
     return Sight(manifest, loaded, lock, branch, ground, failures, retry)
 
 
-def look_at_sources(setting: Setting, sight: Sight) -> Case:
+def look_at_sources(context: Context, sight: Sight) -> Case:
     """Ask the Hub what the sources hold, and choose what is due.
 
     Raises:
         SourceError: A source cannot be had.
         IncompatibleError: A source holds no weights that can be merged.
     """
-    job, manifest = setting.job, sight.loaded.manifest
-    with chdir(setting.current.root):
+    job, manifest = context.job, sight.loaded.manifest
+    with chdir(context.current.root):
         fresh = make_lock(manifest, job.bench.sources(sight.loaded.directory))
     remembered = sight.branch.remembered
     candidate = choose(
@@ -80,17 +81,17 @@ def look_at_sources(setting: Setting, sight: Sight) -> Case:
         fresh,
         held=sight.branch.held(sight.lock),
         seen=remembered.seen if remembered else {},
-        now=setting.now,
-        cooldown=setting.cooldown,
+        now=context.now,
+        cooldown=context.cooldown,
     )
     return Case(
         branch=sight.branch,
         candidate=candidate,
         lock=lock_path(sight.manifest).as_posix(),
-        base=setting.current.commit,
+        base=context.current.commit,
         default=job.github.default_branch,
         ground=sight.ground,
-        now=setting.now,
+        now=context.now,
         retry=sight.retry,
         failures={name: failure for name, failure in sight.failures.items() if not name.startswith(UNREACHED)},
     )

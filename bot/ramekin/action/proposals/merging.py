@@ -8,34 +8,33 @@ from typing import TYPE_CHECKING, Final
 
 from ramekin.action.github.refusals import ConflictError, GitHubError, RateLimitError
 from ramekin.action.proposals.backoff import failed_again
+from ramekin.action.proposals.context import FROM_LOCK
 from ramekin.action.proposals.operations import carry_out
 from ramekin.action.proposals.state import digest_of, name_of
 from ramekin.action.running import run_one
-from ramekin.lock.making import LockPolicy
 
 if TYPE_CHECKING:
     from ramekin.action.github import GitHub
+    from ramekin.action.proposals.context import Context
     from ramekin.action.proposals.deciding import Case, Texts
     from ramekin.action.proposals.outcome import Outcome
-    from ramekin.action.proposals.setting import Setting
 
-_FROM_LOCK: Final = LockPolicy(locked=True, write=False)
 _TRIES: Final = 3
 
 
-def merge_now(setting: "Setting", case: "Case", found: "Outcome", texts: "Texts") -> "Outcome":
+def merge_now(context: "Context", case: "Case", found: "Outcome", texts: "Texts") -> "Outcome":
     """Run by the new lock, and commit it.
 
     Raises:
         RateLimitError: GitHub wants to be left in peace.
         GitHubError: What is to be remembered cannot be written.
     """
-    job, manifest = setting.job, found.manifest
-    with setting.locked(manifest, case.candidate.lock):
-        ran = run_one(job, setting.current.root, manifest, lock=_FROM_LOCK)
+    job, manifest = context.job, found.manifest
+    with context.locked(manifest, case.candidate.lock):
+        ran = run_one(job, context.current.root, manifest, lock=FROM_LOCK)
     found = replace(found, verdict="due", ran=ran)
     if ran.error:
-        failure = failed_again(case.failure, setting.now, job.settings.run_url, ran.error.problems[0].what)
+        failure = failed_again(case.failure, context.now, job.settings.run_url, ran.error.problems[0].what)
         failures = {case.candidate.set: failure}
         carry_out(job.github, case.operations("resting", failures, texts))
         return replace(found, verdict="resting", failures=failures, error=ran.error)

@@ -21,7 +21,7 @@ HEADLINES: Final[dict[Verdict | None, str]] = {
     "fresh": "up to date",
     "cooling": "sources have moved, and wait for the cooldown",
     "declined": "declined: its pull request was closed without merging",
-    "resting": "failed, and tried again later",
+    "resting": "failed, to be tried again later",
     "proposed": "proposed",
     "due": "proposed",
     "strange": "left alone",

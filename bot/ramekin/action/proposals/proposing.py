@@ -2,30 +2,25 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
 
 from ramekin.action.planning import Planned, plan_one, tell_plan
 from ramekin.action.proposals.backoff import failed_again, rests
+from ramekin.action.proposals.context import FROM_LOCK, Context
 from ramekin.action.proposals.deciding import Case, Texts, Verdict, without_candidate
 from ramekin.action.proposals.looking import UNREACHED, Sight, look_at_manifest, look_at_sources, unreached
 from ramekin.action.proposals.merging import merge_now
 from ramekin.action.proposals.operations import carry_out
 from ramekin.action.proposals.outcome import Outcome
-from ramekin.action.proposals.setting import Setting
 from ramekin.action.proposals.state import Failure
 from ramekin.action.sticky import Sticky
 from ramekin.errors import IncompatibleError, RamekinError, SourceError
-from ramekin.lock.making import LockPolicy
-
-FROM_LOCK: Final = LockPolicy(locked=True, write=False)
-"""By the lock that lies there, which is put there for that."""
 
 
-def propose(setting: Setting, manifest: Path, *, retry: bool) -> Outcome:
+def propose(context: Context, manifest: Path, *, retry: bool) -> Outcome:
     """Look at a manifest, and do what follows from it.
 
     Args:
-        setting: What all manifests of this job have in common.
+        context: What all manifests of this job have in common.
         manifest: Its path, relative to the repository.
         retry: Forget what has failed, and what was declined.
 
@@ -35,12 +30,12 @@ def propose(setting: Setting, manifest: Path, *, retry: bool) -> Outcome:
         GitHubError: GitHub refuses, or cannot be asked.
         RamekinError: The manifest or its lock cannot be read.
     """
-    sight = look_at_manifest(setting, manifest, retry=retry)
+    sight = look_at_manifest(context, manifest, retry=retry)
     try:
-        case = look_at_sources(setting, sight)
+        case = look_at_sources(context, sight)
     except (SourceError, IncompatibleError) as error:
-        return _unreached(setting, sight, error)
-    verdict = _verdict(setting, case)
+        return _unreached(context, sight, error)
+    verdict = _verdict(context, case)
     found = Outcome(
         manifest,
         verdict,
@@ -51,18 +46,18 @@ def propose(setting: Setting, manifest: Path, *, retry: bool) -> Outcome:
         strange=sight.branch.strange,
         warnings=tuple(_warnings(case, verdict)),
     )
-    texts = setting.writer(manifest).texts(case.candidate)
+    texts = context.writer(manifest).texts(case.candidate)
     if verdict == "due":
-        carry_on = merge_now if setting.job.settings.inputs.policy == "merge" else _proposed
-        return carry_on(setting, case, found, texts)
-    carry_out(setting.job.github, case.operations(verdict, case.failures, texts))
-    return _told(setting, case, found) if verdict == "proposed" else found
+        carry_on = merge_now if context.job.settings.inputs.policy == "merge" else _proposed
+        return carry_on(context, case, found, texts)
+    carry_out(context.job.github, case.operations(verdict, case.failures, texts))
+    return _told(context, case, found) if verdict == "proposed" else found
 
 
-def _verdict(setting: Setting, case: Case) -> Verdict:
+def _verdict(context: Context, case: Case) -> Verdict:
     """What is to be done: with `policy: merge` a pull request from before it was set is nothing to wait for."""
-    if case.verdict == "proposed" and setting.job.settings.inputs.policy == "merge":
-        return "resting" if rests(case.failure, setting.now) else "due"
+    if case.verdict == "proposed" and context.job.settings.inputs.policy == "merge":
+        return "resting" if rests(case.failure, context.now) else "due"
     return case.verdict
 
 
@@ -75,7 +70,7 @@ def _warnings(case: Case, verdict: Verdict) -> list[str]:
     return []
 
 
-def _unreached(setting: Setting, sight: Sight, error: RamekinError) -> Outcome:
+def _unreached(context: Context, sight: Sight, error: RamekinError) -> Outcome:
     """Sources that are not to be had: remembered, unless it is only the network."""
     from ramekin.refusals import is_passing
 
@@ -92,21 +87,21 @@ def _unreached(setting: Setting, sight: Sight, error: RamekinError) -> Outcome:
         return found
     name = unreached(error)
     before = sight.failures.get(name)
-    if rests(before, setting.now):
+    if rests(before, context.now):
         return replace(found, verdict="resting", error=None, warnings=(f"not tried again yet: {error}",))
     others = {each: failure for each, failure in sight.failures.items() if not each.startswith(UNREACHED)}
-    failures = {**others, name: _failure(setting, before, error)}
-    note = setting.writer(sight.manifest).note
-    operations = without_candidate(sight.branch, setting.current.commit, setting.now, failures, note)
-    carry_out(setting.job.github, operations)
+    failures = {**others, name: _failure(context, before, error)}
+    note = context.writer(sight.manifest).note
+    operations = without_candidate(sight.branch, context.current.commit, context.now, failures, note)
+    carry_out(context.job.github, operations)
     return replace(found, verdict="resting", failures=failures)
 
 
-def _proposed(setting: Setting, case: Case, found: Outcome, texts: Texts) -> Outcome:
+def _proposed(context: Context, case: Case, found: Outcome, texts: Texts) -> Outcome:
     """Plan with the new lock; propose it if that can be carried out."""
-    github, planned = setting.job.github, _plan(setting, case, found.manifest)
+    github, planned = context.job.github, _plan(context, case, found.manifest)
     if planned.error:
-        failure = _failure(setting, case.failure, planned.error)
+        failure = _failure(context, case.failure, planned.error)
         failures = {case.candidate.set: failure}
         carry_out(github, case.operations("resting", failures, texts))
         return replace(found, verdict="resting", failures=failures, error=planned.error)
@@ -115,26 +110,26 @@ def _proposed(setting: Setting, case: Case, found: Outcome, texts: Texts) -> Out
     head = done.head or case.branch.head
     if pull is None or head is None or pull.author != github.login:
         return replace(found, warnings=(*found.warnings, "somebody else has opened a pull request from the branch"))
-    told = tell_plan(setting.job, pull.number, planned, head)
+    told = tell_plan(context.job, pull.number, planned, head)
     return replace(found, failures={}, pull=pull, changed=True, warnings=(*found.warnings, *told.warnings))
 
 
-def _told(setting: Setting, case: Case, found: Outcome) -> Outcome:
+def _told(context: Context, case: Case, found: Outcome) -> Outcome:
     """Make sure that the plan stands on the pull request: GitHub starts no workflow for what a job's token does."""
     pull, head = found.pull, case.branch.head
     if pull is None or head is None:
         return found
-    sticky = Sticky.find(setting.job.github, pull.number, found.manifest.as_posix())
+    sticky = Sticky.find(context.job.github, pull.number, found.manifest.as_posix())
     if sticky and sticky.marker.head == head:
         return found
-    told = tell_plan(setting.job, pull.number, _plan(setting, case, found.manifest), head)
+    told = tell_plan(context.job, pull.number, _plan(context, case, found.manifest), head)
     return replace(found, warnings=(*found.warnings, *told.warnings))
 
 
-def _plan(setting: Setting, case: Case, manifest: Path) -> Planned:
-    with setting.locked(manifest, case.candidate.lock):
-        return plan_one(setting.job, setting.current.root, manifest, lock=FROM_LOCK)
+def _plan(context: Context, case: Case, manifest: Path) -> Planned:
+    with context.locked(manifest, case.candidate.lock):
+        return plan_one(context.job, context.current.root, manifest, lock=FROM_LOCK)
 
 
-def _failure(setting: Setting, before: Failure | None, error: RamekinError) -> Failure:
-    return failed_again(before, setting.now, setting.job.settings.run_url, error.problems[0].what)
+def _failure(context: Context, before: Failure | None, error: RamekinError) -> Failure:
+    return failed_again(before, context.now, context.job.settings.run_url, error.problems[0].what)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from ramekin.action.proposals.setting import Setting
+from ramekin.action.proposals.context import Context
 from ramekin.action.sticky import stickies
 from ramekin.errors import RamekinError
 from ramekin.lock.file import lock_path
@@ -31,11 +31,11 @@ class Publication:
     run: int | None = None
 
 
-def publication(setting: Setting, manifest: Path, key: str) -> Publication:
+def publication(context: Context, manifest: Path, key: str) -> Publication:
     """Look how a manifest stands on the Hub, and at its last run if it is not what the Hub holds.
 
     Args:
-        setting: The job's surroundings.
+        context: The job's surroundings.
         manifest: Path of the manifest, relative to the repository.
         key: Key of its lock on the default branch; empty where there is none.
 
@@ -43,21 +43,21 @@ def publication(setting: Setting, manifest: Path, key: str) -> Publication:
         GitHubError: GitHub cannot be asked how the last run went.
     """
     try:
-        with chdir(setting.current.root):
+        with chdir(context.current.root):
             loaded = read_manifest(manifest)
-        standing = look_at(setting.job.bench.client, loaded.manifest)
+        standing = look_at(context.job.bench.client, loaded.manifest)
     except RamekinError:
         return Publication("unknown")
     if key and standing.holds(key):
         return Publication("yes")
-    return _unpublished(setting, manifest, "an older merge" if standing.report else "no", key)
+    return _unpublished(context, manifest, "an older merge" if standing.report else "no", key)
 
 
-def _unpublished(setting: Setting, manifest: Path, said: str, key: str) -> Publication:
+def _unpublished(context: Context, manifest: Path, said: str, key: str) -> Publication:
     """With the run of the lock that is on the default branch, if it has failed."""
     if not key:
         return Publication(said)
-    github = setting.job.github
+    github = context.job.github
     commit = github.last_change(lock_path(manifest).as_posix(), github.default_branch)
     for pull in github.pulls_with(commit) if commit else ():
         sticky = stickies(github, pull.number).get(manifest.as_posix()) if pull.merged else None
@@ -65,6 +65,6 @@ def _unpublished(setting: Setting, manifest: Path, said: str, key: str) -> Publi
             page = sticky.marker.run
             found = _RUN.search(page)
             # Where the plan has changed, the same run would stop again: somebody has to look, and start one by hand.
-            again = found and sticky.marker.state != "changed" and page.startswith(setting.job.settings.server_url)
+            again = found and sticky.marker.state != "changed" and page.startswith(context.job.settings.server_url)
             return Publication(said, page, int(found[1]) if found and again else None)
     return Publication(said)

@@ -5,16 +5,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Final
 
 from ramekin.action.current import Current
 from ramekin.action.job import Job
 from ramekin.action.proposals.wording import Days, Writer
 from ramekin.lock.file import lock_path, write_lock
+from ramekin.lock.making import LockPolicy
 from ramekin.lock.model import Lock
+
+FROM_LOCK: Final = LockPolicy(locked=True, write=False)
+"""By the lock that lies there, which `Context.locked` puts there for that."""
 
 
 @dataclass(frozen=True)
-class Setting:
+class Context:
     """One job's surroundings.
 
     Attributes:
