@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 from paper import Paper, PaperGitHub, PaperHub
 
-from ramekin.action.github import GitHub
-from ramekin.action.github.refusals import GitHubError
 from ramekin.action.job import Job, Result
 from ramekin.action.planning import Planned
 from ramekin.action.proposals.branch import branch_name
 from ramekin.action.sticky import Marker, show
 from ramekin.errors import IncompatibleError
+from ramekin.github.client import GitHub
+from ramekin.github.refusals import GitHubError
 from ramekin.lock.file import lock_path, read_lock
 from ramekin.lock.model import Lock
 

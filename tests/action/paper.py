@@ -15,8 +15,6 @@ from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from ramekin.action.event import Event
-from ramekin.action.github.records import Comment, Commit, Issue, Pull
-from ramekin.action.github.refusals import ConflictError, RateLimitError
 from ramekin.action.job import Job, Result
 from ramekin.action.runner import Runner
 from ramekin.action.settings import Inputs, Settings
@@ -24,6 +22,8 @@ from ramekin.action.updating import update_all
 from ramekin.answers import RepoEntry, RepoState
 from ramekin.environment import Environment
 from ramekin.errors import SourceError
+from ramekin.github.records import Comment, Commit, Issue, Pull
+from ramekin.github.refusals import ConflictError, RateLimitError
 from ramekin.refusals import PLAIN
 from ramekin.secret import Secret
 from ramekin.terminal import Terminal

@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from ramekin.action.github.records import Comment, Commit, Pull
-from ramekin.action.github.refusals import GitHubError
+from ramekin.github.records import Comment, Commit, Pull
+from ramekin.github.refusals import GitHubError
 
 BOT = "github-actions[bot]"
 START = datetime(2026, 1, 1, tzinfo=UTC)

@@ -9,10 +9,10 @@ from desks import ONE, make_desk, proposed, writes
 from paper import BOT, Paper, manifest
 
 from ramekin.action.event import Event
-from ramekin.action.github.records import Issue
 from ramekin.action.proposals.dashboard import Dashboard
 from ramekin.action.sticky import Marker, State, show
 from ramekin.action.updating import update_all
+from ramekin.github.records import Issue
 
 
 @pytest.fixture
@@ -220,7 +220,7 @@ def test_ticks_of_hostile_texts_name_nothing(desk: Paper) -> None:
 
 
 def test_a_dashboard_that_cannot_be_written_fails_nothing(desk: Paper, monkeypatch: pytest.MonkeyPatch) -> None:
-    from ramekin.action.github.refusals import ForbiddenError
+    from ramekin.github.refusals import ForbiddenError
 
     def refuse(*_: object) -> None:
         raise ForbiddenError("GitHub answered 403", "allow it")

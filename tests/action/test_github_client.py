@@ -23,18 +23,11 @@ from tests.github.gitdir import Identity
 from tests.github.loopback import Loopback, serve
 from tests.github.world import World
 
-from ramekin.action.github import (
-    Comment,
-    ConflictError,
-    ForbiddenError,
-    GitHub,
-    GitHubError,
-    RateLimitError,
-    archive,
-    calls,
-    pulls,
-)
 from ramekin.errors import UsageError
+from ramekin.github import archive, calls, pulls
+from ramekin.github.client import GitHub
+from ramekin.github.records import Comment
+from ramekin.github.refusals import ConflictError, ForbiddenError, GitHubError, RateLimitError
 from ramekin.hub.faults import Fault
 
 BOT = "github-actions[bot]"

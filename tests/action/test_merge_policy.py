@@ -9,9 +9,9 @@ import pytest
 from desks import BRANCH, LOCK, ONE, lock_on, make_desk, proposed, writes
 from paper import Killed, Paper, manifest
 
-from ramekin.action.github.refusals import ConflictError, ForbiddenError
 from ramekin.action.job import Job, Result
 from ramekin.errors import IncompatibleError, ResourceError
+from ramekin.github.refusals import ConflictError, ForbiddenError
 from ramekin.lock.file import lock_path, read_lock
 from ramekin.lock.making import LockPolicy
 

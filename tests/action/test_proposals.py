@@ -12,13 +12,13 @@ from desks import BRANCH, LOCK, ONE, lock_on, make_desk, pinned, proposed, write
 from paper import BOT, REPOSITORY, START, Paper, PaperGitHub, manifest
 
 from ramekin.action.event import Event
-from ramekin.action.github.refusals import ForbiddenError, RateLimitError
 from ramekin.action.job import Result
 from ramekin.action.proposals.branch import branch_name
 from ramekin.action.proposals.state import Failure, Proposal, Seen, State, name_of
 from ramekin.action.proposals.wording import Row, _rendered
 from ramekin.action.updating import update_all
 from ramekin.errors import IncompatibleError, SourceError
+from ramekin.github.refusals import ForbiddenError, RateLimitError
 
 RUN = f"https://github.com/{REPOSITORY}/actions/runs/12345678901"
 

@@ -18,7 +18,6 @@ from small_github import SmallGitHub, refusing, write
 from ramekin.action import following, running
 from ramekin.action.account import Account
 from ramekin.action.event import Event
-from ramekin.action.github.refusals import ForbiddenError, GitHubError, RateLimitError
 from ramekin.action.job import Result
 from ramekin.action.naming import slug
 from ramekin.action.running import run_all, run_one
@@ -26,6 +25,7 @@ from ramekin.action.settings import Inputs
 from ramekin.action.sticky import Sticky
 from ramekin.action.telling import tell
 from ramekin.errors import PublishError, SourceError, UsageError
+from ramekin.github.refusals import ForbiddenError, GitHubError, RateLimitError
 from ramekin.pipeline import Outcome
 from ramekin.plan.model import Plan, Target
 from ramekin.preparing import Request

@@ -8,9 +8,9 @@ import pytest
 from acted_samples import HEAD, PLAN
 
 from ramekin.action.approved import Approved
-from ramekin.action.github.records import Comment
-from ramekin.action.github.refusals import GitHubError
 from ramekin.action.sticky import Marker, State, Sticky, show, stickies
+from ramekin.github.records import Comment
+from ramekin.github.refusals import GitHubError
 
 MARKER = Marker("merge.yaml", HEAD, "planned", Approved.of(PLAN.model_copy(update={"manifest": "merge.yaml"}), HEAD))
 NOW = datetime(2026, 3, 4, tzinfo=UTC)

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from paper import BOT, manifest
 
-from ramekin.action.github.records import Pull
-from ramekin.action.github.refusals import RateLimitError
+from ramekin.github.records import Pull
+from ramekin.github.refusals import RateLimitError
 from ramekin.lock.model import Lock
 
 EXPERTS = ("coder", "tool")

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from ramekin.action.github import GitHub
 from ramekin.action.settings import Inputs, Settings
+from ramekin.github.client import GitHub
 from ramekin.secret import Secret
 from tests.github.loopback import Loopback
 

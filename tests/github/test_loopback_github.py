@@ -13,7 +13,7 @@ import requests
 from github import Auth, Github, GithubException
 
 from ramekin.action.event import read_event
-from ramekin.action.github.records import Comment
+from ramekin.github.records import Comment
 from tests.github import events
 from tests.github.clients import client
 from tests.github.loopback import Loopback, serve

@@ -87,7 +87,7 @@ _IMPORTED = (
     *("benchmarks", "card.writing", "diff.differing", "drift", "merge.merging", "pipeline", "plan.rendering", "stock"),
     *("publish.card_only", "publish.directory", "publish.following", "publish.release", "publish.uploads"),
     *("publish.writer", "verify.verifying"),
-    *("action.commands", "action.entry", "action.github.client", "action.planning", "action.running"),
+    *("action.commands", "action.entry", "github.client", "action.planning", "action.running"),
 )
 
 

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Final
 
 from ramekin.action.event import CommentEvent
-from ramekin.action.github.records import Comment, Pull
 from ramekin.action.job import Job, Result
 from ramekin.action.manifests import find_manifests, touched
 from ramekin.action.planning import plan_one, tell_plan
 from ramekin.action.snapshot import snapshot
 from ramekin.action.sticky import Sticky, stickies
 from ramekin.errors import RamekinError, UsageError
+from ramekin.github.records import Comment, Pull
 from ramekin.plan.rendering import render_plan
 from ramekin.text import printable
 

@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ramekin.action.github.refusals import GitHubError
 from ramekin.action.job import Job
+from ramekin.github.refusals import GitHubError
 
 
 @dataclass(frozen=True)

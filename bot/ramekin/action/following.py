@@ -11,7 +11,6 @@ from ramekin.action.account import Account
 from ramekin.action.approval import PlanChangedError, check_approval
 from ramekin.action.approved import Approved
 from ramekin.action.current import Current
-from ramekin.action.github.refusals import GitHubError
 from ramekin.action.job import Job, Result
 from ramekin.action.marking import unmarked
 from ramekin.action.naming import slug
@@ -20,12 +19,13 @@ from ramekin.action.sticky import State, Sticky, show
 from ramekin.action.telling import summary_text, tell
 from ramekin.atomic import write_atomically
 from ramekin.errors import RamekinError
+from ramekin.github.refusals import GitHubError
 from ramekin.lock.file import lock_path
 from ramekin.plan.published import published_report
 from ramekin.terminal import as_ours
 
 if TYPE_CHECKING:
-    from ramekin.action.github.records import Pull
+    from ramekin.github.records import Pull
     from ramekin.manifest.reading import LoadedManifest
     from ramekin.pipeline import Outcome
     from ramekin.plan.model import Plan

@@ -12,7 +12,7 @@ from ramekin.errors import RamekinError
 from ramekin.workbench import Workbench
 
 if TYPE_CHECKING:
-    from ramekin.action.github import GitHub
+    from ramekin.github.client import GitHub
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Job:
         Raises:
             UsageError: There is no token for it.
         """
-        from ramekin.action.github import GitHub
+        from ramekin.github.client import GitHub
 
         return GitHub.of(self.settings.access, self.bench.environment.retry_wait)
 

@@ -10,7 +10,6 @@ from typing import TypeVar
 from ramekin.action.account import Account
 from ramekin.action.confining import check_confined
 from ramekin.action.event import PullRequestEvent
-from ramekin.action.github.refusals import GitHubError
 from ramekin.action.job import Job, Result
 from ramekin.action.manifests import find_manifests, touched
 from ramekin.action.placing import lines_of, placed
@@ -20,6 +19,7 @@ from ramekin.action.vouching import check_lock
 from ramekin.cli.allowing import permissions
 from ramekin.environment import Identity
 from ramekin.errors import RamekinError
+from ramekin.github.refusals import GitHubError
 from ramekin.lock.file import lock_path, read_lock
 from ramekin.lock.key import fits
 from ramekin.lock.making import LockPolicy

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Final
 from ramekin.action.confining import check_confined
 from ramekin.action.current import Current, current, on_default_branch
 from ramekin.action.following import Follow, Following, find_follow
-from ramekin.action.github.refusals import ForbiddenError, GitHubError
 from ramekin.action.job import Job, Result
 from ramekin.action.manifests import find_manifests
 from ramekin.action.planning import UNWRITTEN, request_for
 from ramekin.errors import UsageError
+from ramekin.github.refusals import ForbiddenError, GitHubError
 from ramekin.lock.making import LockPolicy
 from ramekin.manifest.reading import read_manifest
 from ramekin.terminal import as_ours

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal, TypeVar, get_args
 
-from ramekin.action.access import API_URL, REPOSITORY, Access
 from ramekin.concealing import conceal
 from ramekin.errors import Problem, UsageError
+from ramekin.github.access import API_URL, REPOSITORY, Access
 from ramekin.secret import Secret, can_be_sent
 from ramekin.text import printable
 

@@ -7,13 +7,13 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, get_args
 
 from ramekin.action.approved import Approved
-from ramekin.action.github.records import is_same_text
-from ramekin.action.github.refusals import GitHubError
 from ramekin.action.marking import mark, marks
+from ramekin.github.records import is_same_text
+from ramekin.github.refusals import GitHubError
 
 if TYPE_CHECKING:
-    from ramekin.action.github import GitHub
-    from ramekin.action.github.records import Comment
+    from ramekin.github.client import GitHub
+    from ramekin.github.records import Comment
 
 State = Literal["planned", "running", "published", "nothing", "failed", "changed", "cancelled"]
 

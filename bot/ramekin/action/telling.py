@@ -9,12 +9,12 @@ from urllib.parse import quote
 from ramekin import markdown
 from ramekin.action.account import Account
 from ramekin.action.cutting import cut_to
-from ramekin.action.github.refusals import ForbiddenError
 from ramekin.action.job import Job
 from ramekin.action.sticky import show
 from ramekin.card import numbers
 from ramekin.card.patterns import patterns_of
 from ramekin.errors import Problem, RamekinError
+from ramekin.github.refusals import ForbiddenError
 from ramekin.plan.model import Plan
 from ramekin.plan.quantities import duration, plural, size
 from ramekin.plan.rendering import plan_values, prose

@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from ramekin.action.current import current
-from ramekin.action.github.refusals import ConflictError, GitHubError, RateLimitError
 from ramekin.action.job import Job, Result
 from ramekin.action.manifests import find_manifests
 from ramekin.action.proposals.context import Context
@@ -18,6 +17,7 @@ from ramekin.action.proposals.outcome import Outcome
 from ramekin.action.proposals.proposing import propose
 from ramekin.action.proposals.publication import publication
 from ramekin.action.proposals.wording import Days
+from ramekin.github.refusals import ConflictError, GitHubError, RateLimitError
 from ramekin.sources import SourceMemory
 from ramekin.terminal import as_ours
 from ramekin.text import printable

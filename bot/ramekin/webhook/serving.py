@@ -10,7 +10,7 @@ from ramekin.webhook.asked import SECRET, Asked
 from ramekin.webhook.showing import EVENT
 
 if TYPE_CHECKING:
-    from ramekin.action.access import Access
+    from ramekin.github.access import Access
     from ramekin.webhook.watched import Watch
     from ramekin.workbench import Workbench
 
@@ -36,7 +36,7 @@ def serve(bench: "Workbench", watch: "Watch", address: str, repository: str | No
     secret = _secret(asked)
     access = _access(asked, repository or asked.repository)
     try:
-        from ramekin.action.github import GitHub
+        from ramekin.github.client import GitHub
         from ramekin.webhook.dispatching import Dispatcher
         from ramekin.webhook.receiving import receiver, server
     except ImportError as error:
@@ -73,7 +73,7 @@ def _secret(asked: Asked) -> Secret:
 
 def _access(asked: Asked, repository: str) -> "Access":
     """Whose workflow is started, and with which token."""
-    from ramekin.action.access import API_URL, REPOSITORY, Access
+    from ramekin.github.access import API_URL, REPOSITORY, Access
 
     if asked.token is None:
         raise UsageError("GITHUB_TOKEN is not set", "set it to a token that may write contents of that repository")

@@ -21,7 +21,8 @@ from ramekin.lock.file import lock_path
 from ramekin.lock.model import Lock, PinnedSource
 
 if TYPE_CHECKING:
-    from ramekin.action.github import GitHub, Pull
+    from ramekin.github.client import GitHub
+    from ramekin.github.records import Pull
 
 PREFIX: Final = "ramekin/update/"
 

@@ -9,13 +9,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from ramekin.action.github.records import is_same_text
 from ramekin.action.marking import mark, marks
+from ramekin.github.records import is_same_text
 from ramekin.plan.rendering import prose
 from ramekin.templating import template_environment
 
 if TYPE_CHECKING:
-    from ramekin.action.github import GitHub, Issue
+    from ramekin.github.client import GitHub
+    from ramekin.github.records import Issue
 
 TITLE: Final = "Merges: dashboard"
 KIND: Final = "dashboard"

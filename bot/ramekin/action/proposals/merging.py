@@ -6,18 +6,18 @@ Killed between the two, the next job finds that the Hub holds the merge already,
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from ramekin.action.github.refusals import ConflictError, GitHubError, RateLimitError
 from ramekin.action.proposals.backoff import failed_again
 from ramekin.action.proposals.context import FROM_LOCK
 from ramekin.action.proposals.operations import carry_out
 from ramekin.action.proposals.state import digest_of, name_of
 from ramekin.action.running import run_one
+from ramekin.github.refusals import ConflictError, GitHubError, RateLimitError
 
 if TYPE_CHECKING:
-    from ramekin.action.github import GitHub
     from ramekin.action.proposals.context import Context
     from ramekin.action.proposals.deciding import Case, Texts
     from ramekin.action.proposals.outcome import Outcome
+    from ramekin.github.client import GitHub
 
 _TRIES: Final = 3
 

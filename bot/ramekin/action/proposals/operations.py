@@ -5,7 +5,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ramekin.action.github import GitHub, Pull
+    from ramekin.github.client import GitHub
+    from ramekin.github.records import Pull
 
 
 @dataclass(frozen=True)

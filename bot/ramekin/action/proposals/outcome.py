@@ -14,7 +14,7 @@ from ramekin.plan.rendering import prose
 from ramekin.templating import template_environment
 
 if TYPE_CHECKING:
-    from ramekin.action.github import Pull
+    from ramekin.github.records import Pull
 
 HEADLINES: Final[dict[Verdict | None, str]] = {
     None: "could not be looked at",

@@ -9,11 +9,11 @@ from urllib.parse import quote
 
 from github.ContentFile import ContentFile
 
-from ramekin.action.github.archive import unpack
-from ramekin.action.github.base import Base
-from ramekin.action.github.calls import AbsentError, RefusedError
-from ramekin.action.github.records import Commit
-from ramekin.action.github.refusals import ConflictError, GitHubError
+from ramekin.github.archive import unpack
+from ramekin.github.base import Base
+from ramekin.github.calls import AbsentError, RefusedError
+from ramekin.github.records import Commit
+from ramekin.github.refusals import ConflictError, GitHubError
 from ramekin.text import printable
 
 _SHA: Final = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")

@@ -9,7 +9,7 @@ from typing import Any, Final, cast
 
 import requests
 
-from ramekin.action.github.refusals import GitHubError
+from ramekin.github.refusals import GitHubError
 
 _MOST_PACKED: Final = 256 << 20
 _MOST_BYTES: Final = 1 << 30

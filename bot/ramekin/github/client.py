@@ -6,12 +6,12 @@ from typing import Self
 from github import Auth, Github
 
 from ramekin import __version__
-from ramekin.action.access import Access
-from ramekin.action.github.calls import Calls
-from ramekin.action.github.history import History
-from ramekin.action.github.pulls import Pulls
-from ramekin.action.github.talk import Talk
 from ramekin.errors import UsageError
+from ramekin.github.access import Access
+from ramekin.github.calls import Calls
+from ramekin.github.history import History
+from ramekin.github.pulls import Pulls
+from ramekin.github.talk import Talk
 
 
 class GitHub(Pulls, Talk, History):

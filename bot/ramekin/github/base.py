@@ -8,7 +8,7 @@ from typing import Any
 
 from github import Github
 
-from ramekin.action.github.calls import Calls
+from ramekin.github.calls import Calls
 
 
 class Base:

@@ -9,10 +9,10 @@ from urllib.parse import quote
 from github.Issue import Issue as IssueOfGitHub
 from github.IssueComment import IssueComment
 
-from ramekin.action.github.base import Base
-from ramekin.action.github.calls import AbsentError
-from ramekin.action.github.records import Comment, Issue, is_same_text
-from ramekin.action.github.refusals import GitHubError
+from ramekin.github.base import Base
+from ramekin.github.calls import AbsentError
+from ramekin.github.records import Comment, Issue, is_same_text
+from ramekin.github.refusals import GitHubError
 
 _LOGIN: Final = re.compile(r"[A-Za-z0-9][\w-]{0,99}(\[bot\])?", re.ASCII)
 _ROLES: Final = frozenset({"admin", "maintain", "write", "triage", "read", "none"})

@@ -5,9 +5,9 @@ from typing import Final, Literal
 from github.GithubObject import NotSet
 from github.PullRequest import PullRequest
 
-from ramekin.action.github.base import Base
-from ramekin.action.github.calls import AbsentError, RefusedError
-from ramekin.action.github.records import Pull
+from ramekin.github.base import Base
+from ramekin.github.calls import AbsentError, RefusedError
+from ramekin.github.records import Pull
 
 _MOST_FILES: Final = 3000
 """GitHub lists no more files of a pull request."""

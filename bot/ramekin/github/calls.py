@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 from github import BadAttributeException, GithubException
 from requests import RequestException
 
-from ramekin.action.github.refusals import ConflictError, ForbiddenError, GitHubError, RateLimitError
+from ramekin.github.refusals import ConflictError, ForbiddenError, GitHubError, RateLimitError
 from ramekin.text import masked, printable
 
 _TRIES: Final = 5
