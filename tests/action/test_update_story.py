@@ -13,7 +13,8 @@ import pytest
 from desks import BRANCH, LOCK, ONE
 from tests.github import events
 from tests.github.loopback import Loopback, serve
-from tests.github.state import BOT
+from tests.github.state import BOT, Issue
+from tests.github.world import World
 from tests.integration.conftest import family_files, push
 from tests.leaks import WATCH
 
@@ -56,11 +57,9 @@ class Office:
         head = world.head(REPOSITORY)
         if not stale:
             self.checked_out = head
-        for path in (str(ONE), LOCK):
-            content = world.read(REPOSITORY, path, self.checked_out or "main")
-            if content is not None:
-                (work / path).parent.mkdir(parents=True, exist_ok=True)
-                (work / path).write_bytes(content)
+        for path, content in world.repository(REPOSITORY).git.files(self.checked_out or "main").items():
+            (work / path).parent.mkdir(parents=True, exist_ok=True)
+            (work / path).write_bytes(content)
         payload = self.place / "event.json"
         payload.write_text(json.dumps(event.payload if event else {}))
         env = self.hub.env(self.place / "home") | {
@@ -204,3 +203,52 @@ def test_a_ticked_box_of_the_dashboard(office: Office) -> None:
     assert office.update(events.issues(world, REPOSITORY, board), dashboard="true") == 0, office.log
     assert len(office.pulls()) == 1
     assert "[x]" not in world.issues(REPOSITORY, by=BOT)[0].body
+
+
+def test_ten_manifests_three_experts_and_a_rate_limit_in_the_middle(office: Office) -> None:
+    world, hub = office.github.world, office.hub
+    push(hub, "memory", family_files("memory"))
+    three = MANIFEST.replace("method:", "  memory: demo/memory\nmethod:")
+    names = [str(ONE), *(f"merges/m{number}.yaml" for number in range(9))]
+    repos = {name: f"repo: demo/agent-{number}" for number, name in enumerate(names)}
+    world.push(REPOSITORY, {name: three.replace("repo: demo/agent", repo) for name, repo in repos.items()})
+    assert office.update() == 0, office.log
+    for issue in office.pulls():
+        world.merge(REPOSITORY, issue.number)
+    assert office.update() == 0, office.log
+    assert office.pulls() == []
+    moved = {name: push(hub, name, family_files(name, 7)) for name in ("coder", "tool", "memory")}
+    assert office.update() == 0, office.log  # seen, and not yet proposed
+    office.wait(hours=25)
+
+    opened: set[int] = set()
+    for requests in (3, 17, 31, 58):
+        office.github.limit(requests)
+        assert office.update() == 7
+        assert "rate limit" in office.log
+        assert opened <= {issue.number for issue in office.pulls()}  # nothing that was there is lost
+        opened = {issue.number for issue in office.pulls()}
+        assert len(opened) < len(names)
+    assert opened
+    office.github.limit(None)
+    assert office.update() == 0, office.log
+    pulls = office.pulls()
+    assert len(pulls) == len(names)
+    assert len({issue.pull.branch for issue in pulls}) == len(names)
+    assert opened < {issue.number for issue in pulls}
+    for issue in pulls:
+        assert len(world.comments(REPOSITORY, issue.number, by=BOT)) == 1
+        (lock,) = (path for _, path, _ in changes(world, issue))
+        pinned = Lock.model_validate_json(world.read(REPOSITORY, lock, issue.pull.branch) or b"")
+        assert {name: source.commit for name, source in pinned.experts.items()} == moved
+    assert office.update() == 0, office.log
+    assert [issue.number for issue in office.pulls()] == [issue.number for issue in pulls]
+
+
+def changes(world: World, issue: Issue) -> list[tuple[str, str, str | None]]:
+    """What a pull request changes."""
+    git = world.repository(REPOSITORY).git
+    assert issue.pull
+    base = git.merge_base("main", issue.pull.head)
+    assert base
+    return git.changed(base, issue.pull.head)
