@@ -26,7 +26,10 @@ MANIFEST = (
 PIP = """
 import os, sys
 print("pip was called with", sys.argv[1:], sorted(os.environ))
-sys.exit(3)
+with open(f"/proc/{os.getppid()}/environ") as file:
+    print("its parent has", file.read().split("\\0"))
+print("files that it has been left", sorted(os.listdir("/proc/self/fd")))
+sys.exit(int(os.environ.get("STUB_CODE", "3")))
 """
 
 
@@ -94,8 +97,26 @@ def test_what_is_missing_is_installed_without_the_token(sent: Parcel, tmp_path: 
     assert f"installing ramekin[merge] {version}" in log
     assert f"'ramekin[merge]=={version}'" in log
     assert "'RAMEKIN_JOB_MARK'" in log
-    assert "TOKEN" not in log
+    assert "'RAMEKIN_JOB_VERSION=" in log.partition("its parent has")[2]
+    assert "HF_TOKEN" not in log
+    assert TOKEN not in log
     assert envelope.message is None
+
+
+def test_the_command_has_the_token_once_it_is_installed(sent: Parcel, tmp_path: Path) -> None:
+    (tmp_path / "stub" / "pip").mkdir(parents=True)
+    (tmp_path / "stub" / "pip" / "__init__.py").touch()
+    (tmp_path / "stub" / "pip" / "__main__.py").write_text(PIP)
+    look = "import os, sys\nprint(os.environ['HF_TOKEN'][::-1], 'RAMEKIN_JOB_HELD' in os.environ)\nsys.exit(5)\n"
+    text = BOOT.replace('"-m", "ramekin.jobs.inside"', f'"-c", {look!r}')
+    assert text != BOOT
+    env = {"PATH": os.defpath, "HF_TOKEN": TOKEN, **sent.environment, "RAMEKIN_JOB_VERSION": "0.0.1"}
+    env |= {"PYTHONPATH": str(tmp_path / "stub"), "STUB_CODE": "0"}
+    done = subprocess.run(
+        [sys.executable, "-c", text], env=env, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 5
+    assert f"{TOKEN[::-1]} False" in done.stdout
 
 
 def test_starting_a_job_takes_neither_torch_nor_numpy() -> None:
