@@ -23,7 +23,7 @@ from tests.integration.conftest import EXPERTS, family_files, push
 from tests.integration.served import Server, server
 from tests.leaks import WATCH
 
-from ramekin.hub import Hub, serve
+from ramekin.hub import Hub, Options, serve
 from ramekin.hub.records import DEFAULT_BRANCH
 
 REPOSITORY = "acme/agents"
@@ -243,7 +243,7 @@ class Live:
 @contextlib.contextmanager
 def opened(root: Path) -> Iterator[tuple[Hub, Loopback]]:
     """A Hub with the family, and a GitHub."""
-    with serve(root / "hub") as hub, loopback.serve(root / "github") as github:
+    with serve(root / "hub", options=Options(jobs=True)) as hub, loopback.serve(root / "github") as github:
         for name in ("base", *EXPERTS):
             push(hub, name, family_files(name))
         yield hub, github

@@ -10,6 +10,7 @@ from acted_samples import READY, make_job
 from live_steps import Live, live
 from tests.github.loopback import Loopback
 from tests.integration.conftest import family_files, push
+from tests.integration.jobbing import acts, failed, forks, tasks
 
 from ramekin.action.account import Account
 from ramekin.action.current import Current
@@ -230,6 +231,30 @@ def test_as_a_pull_request_on_the_hub_once(stage: Live) -> None:
     assert again.outputs["changed"] == "false"
     assert "the pull request on the Hub is there already" in again.summary
     assert stage.comment(opened).body == body
+
+
+def test_a_job_of_the_hub_runs_it_and_the_comment_follows(stage: Live) -> None:
+    stage.hub.machines.launch = forks(stage.server)
+    first = stage.propose({"merge.yaml": stage.manifest()})
+    stage.ok(first)
+    pushed = stage.merge(first)
+    run = stage.ok(pushed, fresh=True, on="hf-jobs:cpu-basic")  # its fork would keep the job's from starting
+    (task,) = tasks(stage.hub.machines, stage.target)
+    assert f"{stage.hub.url}/jobs/demo/{task.number}" in run.printed
+    assert (run.outputs["changed"], run.outputs["repo"], run.outputs["failure-reason"]) == ("true", stage.target, "")
+    assert json.loads(Path(run.outputs["report"]).read_text())["output"]["commit"] == run.outputs["commit"]
+    assert stage.state(first) == "published"
+    assert run.outputs["commit"][:7] in stage.comment(first).body
+    assert stage.ok(pushed, on="hf-jobs:cpu-basic").outputs["changed"] == "false"
+    assert len(tasks(stage.hub.machines, stage.target)) == 1
+    # What fails there fails the step in the same words.
+    stage.hub.machines.launch = acts("one line", message=failed(8, "there is not enough memory"))
+    second = stage.propose({"merge.yaml": stage.manifest("ties")}, "second")
+    stage.ok(second)
+    done = stage.step(stage.merge(second), on="hf-jobs:cpu-basic")
+    assert (done.code, done.outputs["failure-reason"]) == (8, "resources")
+    assert "not enough memory" in stage.comment(second).body
+    assert stage.state(second) == "failed"
 
 
 def test_as_a_process_of_its_own(stage: Live) -> None:
