@@ -168,6 +168,17 @@ def test_an_open_pull_request_from_before_is_withdrawn(desk: Paper, oven: Oven) 
     assert desk.github.branches.keys() == {"main"}
 
 
+def test_what_a_branch_pins_is_not_merged_unseen(desk: Paper, oven: Oven) -> None:
+    assert proposed(desk)
+    newest = desk.hub.push("lab/coder", model_safetensors="w2")
+    desk.update(policy="merge")
+    assert oven.runs == 0  # it waits for the newest, as if nothing had been proposed
+    desk.wait(hours=24)
+    desk.update(policy="merge")
+    assert oven.runs == 1
+    assert lock_on(desk.github, "main").experts["coder"].commit == newest
+
+
 def test_an_open_pull_request_does_not_keep_a_failure_from_resting(desk: Paper, oven: Oven) -> None:
     number = proposed(desk)
     oven.bad.add(desk.hub.head("lab/coder"))

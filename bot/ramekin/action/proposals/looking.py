@@ -75,11 +75,13 @@ def look_at_sources(context: Context, sight: Sight) -> Case:
     with chdir(context.current.root):
         fresh = make_lock(manifest, job.bench.sources(sight.loaded.directory))
     remembered = sight.branch.remembered
+    # Whoever may push can imitate our branch. What it pins is looked at before it counts, but not with `policy: merge`.
+    held = {} if job.settings.inputs.policy == "merge" else sight.branch.held(sight.lock)
     candidate = choose(
         manifest,
         sight.lock,
         fresh,
-        held=sight.branch.held(sight.lock),
+        held=held,
         seen=remembered.seen if remembered else {},
         now=context.now,
         cooldown=context.cooldown,
