@@ -15,7 +15,7 @@ _READING: Final = 128 << 20  # bytes of all threads' pieces, where there are man
 _CUT_BINS: Final = 3 * 4 << 18  # bytes, per thread and expert, of the histograms in which TIES finds its cuts
 _FIXED: Final = 384 << 20  # the interpreter, numpy, and the compiler when it must run
 _TORCH: Final = 256 << 20
-_GPU_BINS: Final = 64 << 18  # bytes, per thread, of the same on a GPU
+_GPU_SMALL: Final = 4 << 20  # bytes, per thread, of factors, counts and ranks on a GPU
 _GPU_FIXED: Final = 3 << 30  # torch and the driver as well; an estimate
 
 LARGE_PAGE: Final = 2 << 20
@@ -115,8 +115,9 @@ def _beside_a_gpu(experts: int, resources: Resources) -> int:
 def gpu_memory_needed(experts: int, resources: Resources) -> int:
     """Upper bound on the bytes that tensors take on a GPU at once.
 
-    Each thread has a chunk of the base and of each expert there, each as float32 too, and what is computed from them:
-    at most 64 bytes per element, of which a chunk has at most one for every two bytes.
+    Each thread has a chunk of the base, of each expert and of the result there, the histograms of TIES, and the inner
+    products of every 1,024 elements, two bytes each. Everything else lives in registers.
     """
     chunk = max(GPU_CHUNK, resources.out_bytes)
-    return resources.threads * ((experts + 1) * chunk + (4 * (experts + 1) + 64) * chunk // 2 + _GPU_BINS)
+    products = 8 * experts**2 * ((chunk >> 11) + 1)
+    return resources.threads * ((experts + 2) * chunk + experts * _CUT_BINS + products + (16 << experts) + _GPU_SMALL)

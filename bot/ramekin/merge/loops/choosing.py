@@ -1,8 +1,9 @@
-"""The loops for a device: compiled for the processor, or the same arithmetic in torch for a GPU."""
+"""The loops for a device: compiled for the processor, or the same arithmetic in Triton for a GPU."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Literal
 
 from ramekin.errors import UsageError
@@ -68,7 +69,7 @@ def cuda_device(local_rank: int) -> "torch.device":
     """A process's GPU.
 
     Raises:
-        UsageError: torch finds none, or fewer than there are processes.
+        UsageError: torch finds none, or fewer than there are processes; or there is no Triton.
     """
     import torch
 
@@ -76,6 +77,11 @@ def cuda_device(local_rank: int) -> "torch.device":
         raise UsageError(
             "torch finds no GPU on this machine",
             "use `--device cpu`, or check the driver (`nvidia-smi`) and that torch is built for CUDA",
+        )
+    if not find_spec("triton"):
+        raise UsageError(
+            "triton is not installed, in which the arithmetic for GPUs is written",
+            "`pip install triton` (torch's builds for CUDA on Linux bring it), or use `--device cpu`",
         )
     if local_rank >= torch.cuda.device_count():
         raise UsageError(

@@ -1,12 +1,9 @@
-"""The loops in torch, for a GPU: the same arithmetic as the compiled ones, and so the same bits.
+"""The loops in Triton, for a GPU: the same arithmetic as the compiled ones, and so the same bits.
 
-A thread has a stream and memory of its own, so copies and kernels of different chunks overlap. What keeps the bits:
-every operation is one of torch's plain ones, each rounded once. None of them multiplies and adds in one (no `alpha`
-that is not exact, no `addcmul`, no compiler that fuses), none multiplies matrices, none divides by a scalar, which
-torch turns into a product, and none sums floats in an order of its own; only counts are reduced by torch.
-
-It is many small kernels. On a GPU with fast memory they take less time than the bus needs for the chunk, which crosses
-it once; only DARE's masks take more. docs/performance.md has the reckoning.
+A thread has a stream and memory of its own, so copies and kernels of different chunks overlap. Each loop is one kernel,
+which takes a chunk from the device's memory once and puts its result there once. What keeps the bits: operations in the
+same order, each rounded once, none fused (`launching.start`) and none approximate; conversions on the bits themselves;
+no sum of floats in an order of the device's own. Only counts, which are integers, are added up in any order.
 """
 
 import threading
@@ -29,7 +26,7 @@ __all__ = ["gpu_loops"]
 
 
 def gpu_loops(device: torch.device) -> Loops:
-    """The loops on a device; torch's `cpu` does as well, for comparing bits."""
+    """The loops on a device; torch's `cpu` does as well where Triton interprets, for comparing bits."""
     here = threading.local()
     # Threads end with each pass. What torch keeps of a stream's memory only that stream can use again.
     streams: deque[torch.cuda.Stream] = deque()

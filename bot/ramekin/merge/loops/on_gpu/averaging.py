@@ -1,52 +1,80 @@
 """Averages, and weighted sums of changes; see `loops.averaging`."""
 
-import numpy as np
-import torch
-from torch import Tensor
+import triton.language as tl
 
 from ramekin.merge.loops.compiling import Bytes, Counts, Floats
-from ramekin.merge.loops.on_gpu.lanes import Rows
+from ramekin.merge.loops.on_gpu.elements import as_change, as_weights, check, indices, load_base, load_expert, store
+from ramekin.merge.loops.on_gpu.lanes import Result, Rows
+from ramekin.merge.loops.on_gpu.launching import BLOCK, kernel
+
+
+@kernel
+def _merge_average(
+    there: tl.tensor,
+    stride: tl.tensor,
+    limits: tl.tensor,
+    count: tl.tensor,
+    factors: tl.tensor,
+    row: tl.tensor,
+    within: tl.tensor,
+    out: tl.tensor,
+    bad: tl.tensor,
+    kind: tl.constexpr,
+    kinds: tl.constexpr,
+    experts: tl.constexpr,
+    limited: tl.constexpr,
+) -> None:
+    """`within` is the place of the chunk's first element in its filter, whose factors are the first ones."""
+    i = indices()
+    inside = i < count
+    base = load_base(there, stride, i, inside, kinds)
+    check(base, bad, 0)
+    total = tl.zeros([BLOCK], tl.float32)
+    for t in tl.static_range(experts):
+        found, has = load_expert(there, stride, limits, i, inside, t, kinds, limited)
+        check(found, bad, t + 1)
+        total += as_weights(found, has, base, t, kinds)
+    own = factors + 3 * ((i.to(tl.int64) + within) // row)
+    scale = tl.load(own, mask=inside, other=0.0)
+    share = tl.load(own + 1, mask=inside, other=0.0)
+    rest = tl.load(own + 2, mask=inside, other=0.0)
+    mean = total * scale
+    mixed = share * mean + rest * base
+    store(tl.where((rest == 0.0) & (share == 1.0), mean, mixed), out, i, inside, bad, experts, kind)
+
+
+@kernel
+def _merge_sum(
+    there: tl.tensor,
+    stride: tl.tensor,
+    limits: tl.tensor,
+    count: tl.tensor,
+    weights: tl.tensor,
+    out: tl.tensor,
+    bad: tl.tensor,
+    kind: tl.constexpr,
+    kinds: tl.constexpr,
+    experts: tl.constexpr,
+    limited: tl.constexpr,
+) -> None:
+    i = indices()
+    inside = i < count
+    base = load_base(there, stride, i, inside, kinds)
+    check(base, bad, 0)
+    total = tl.zeros([BLOCK], tl.float32)
+    for t in tl.static_range(experts):
+        found, has = load_expert(there, stride, limits, i, inside, t, kinds, limited)
+        check(found, bad, t + 1)
+        total += tl.load(weights + t) * as_change(found, has, base, t, kinds)
+    store(total + base, out, i, inside, bad, experts, kind)
 
 
 def merge_average(rows: Rows, factors: Floats, row: int, first: int, out: Bytes, out_kind: int, bad: Counts) -> None:
     """See `loops.averaging.merge_average`."""
-    base, total = rows.base(), rows.zeros()
-    for t in range(rows.experts):
-        total.add_(rows.weights(t, base))
     used = factors[first // row : (first + max(rows.count, 1) - 1) // row + 1]
-    if len(used) == 1:
-        scale, share, rest = map(float, used[0])
-        total.mul_(scale)
-        if rest != 0 or share != 1:
-            total.mul_(share).add_(base.mul_(rest))
-    else:
-        scales, shares, rests = _spread(rows, used, row, first % row)
-        total.mul_(scales)
-        whole = (rests == 0).logical_and_(shares == 1)
-        total = torch.where(whole, total, shares.mul_(total).add_(base.mul_(rests)))
-    rows.store(total, out, out_kind, bad)
-
-
-def _spread(rows: Rows, factors: Floats, row: int, within: int) -> tuple[Tensor, ...]:
-    """The factors of every element of the chunk, three times `[count]`.
-
-    Args:
-        rows: The chunk.
-        factors: `[filters, 3]`, those of the filters that the chunk has a part of.
-        row: Elements of a filter.
-        within: Place of the first element in its filter.
-    """
-    lengths = np.full(len(factors), row, np.int64)
-    lengths[0] -= within
-    lengths[-1] -= lengths.sum() - rows.count
-    repeats, columns = rows.put(lengths), rows.put(factors.T)
-    return tuple(column.repeat_interleave(repeats, output_size=rows.count) for column in columns)
+    rows.merge(_merge_average, Result(out, out_kind, bad), rows.put(used), row, first % row)
 
 
 def merge_sum(rows: Rows, weights: Floats, out: Bytes, out_kind: int, bad: Counts) -> None:
     """See `loops.averaging.merge_sum`."""
-    base = rows.base()
-    total = rows.zeros()
-    for t in range(rows.experts):
-        total.add_(rows.change(t, base).mul_(float(weights[t])))
-    rows.store(total.add_(base), out, out_kind, bad)
+    rows.merge(_merge_sum, Result(out, out_kind, bad), rows.put(weights))

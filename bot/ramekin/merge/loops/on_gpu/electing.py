@@ -1,16 +1,228 @@
 """Trimming or dropping of changes, and the election of signs; see `loops.electing`."""
 
-from typing import Final
-
 import numpy as np
 import torch
+import triton.language as tl
 from torch import Tensor
 
 from ramekin.merge.loops.compiling import Bytes, Counts, Floats, Words
-from ramekin.merge.loops.on_gpu.lanes import Rows
-from ramekin.merge.loops.on_gpu.masking import drop
+from ramekin.merge.loops.on_gpu.elements import (
+    MAGNITUDE,
+    as_change,
+    bits_of,
+    check,
+    indices,
+    load_base,
+    load_change,
+    load_expert,
+    store,
+)
+from ramekin.merge.loops.on_gpu.lanes import Result, Rows
+from ramekin.merge.loops.on_gpu.launching import BLOCK, kernel
+from ramekin.merge.loops.on_gpu.masking import dropped
 
-_MAGNITUDE: Final = 0x7FFFFFFF
+
+@kernel
+def _count_magnitudes(
+    there: tl.tensor,
+    stride: tl.tensor,
+    limits: tl.tensor,
+    count: tl.tensor,
+    bounds: tl.tensor,
+    above: tl.tensor,
+    tables: tl.tensor,
+    bad: tl.tensor,
+    bins: tl.constexpr,
+    kinds: tl.constexpr,
+    experts: tl.constexpr,
+    limited: tl.constexpr,
+) -> None:
+    """`bounds` are `[N, 3]`: low, high and shift; `tables` `[3, N, bins]`: counts, ones and zeros."""
+    i = indices()
+    inside = i < count
+    base = load_base(there, stride, i, inside, kinds)
+    check(base, bad, 0)
+    for t in tl.static_range(experts):
+        found, has = load_expert(there, stride, limits, i, inside, t, kinds, limited)
+        check(found, bad, t + 1)
+        bits = bits_of(as_change(found, has, base, t, kinds)) & MAGNITUDE
+        low = tl.load(bounds + 3 * t).to(tl.uint32, bitcast=True)
+        high = tl.load(bounds + 3 * t + 1).to(tl.uint32, bitcast=True)
+        shift = tl.load(bounds + 3 * t + 2).to(tl.uint32, bitcast=True)
+        greater = tl.sum((inside & (bits > high)).to(tl.int32))
+        if greater > 0:
+            tl.atomic_add(above + t, greater.to(tl.int64))
+        among = inside & (bits >= low) & (bits <= high)
+        place = tables + t * bins + ((bits - low) >> shift).to(tl.int32)
+        tl.atomic_add(place, tl.full([BLOCK], 1, tl.int32), mask=among)
+        tl.atomic_or(place + experts * bins, bits.to(tl.int32), mask=among)
+        tl.atomic_or(place + 2 * experts * bins, (bits ^ MAGNITUDE).to(tl.int32), mask=among)
+
+
+@kernel
+def _count_equals(
+    there: tl.tensor,
+    stride: tl.tensor,
+    limits: tl.tensor,
+    count: tl.tensor,
+    cuts: tl.tensor,
+    equals: tl.tensor,
+    kinds: tl.constexpr,
+    experts: tl.constexpr,
+    limited: tl.constexpr,
+) -> None:
+    """`equals` are `[N, programs]`."""
+    i = indices()
+    inside = i < count
+    base = load_base(there, stride, i, inside, kinds)
+    for t in tl.static_range(experts):
+        change = load_change(there, stride, limits, base, i, inside, t, kinds, limited)
+        cut = tl.load(cuts + t).to(tl.uint32, bitcast=True)
+        equal = inside & ((bits_of(change) & MAGNITUDE) == cut)
+        tl.store(equals + t * tl.num_programs(0) + tl.program_id(0), tl.sum(equal.to(tl.int32)).to(tl.int64))
+
+
+@kernel
+def _trimmed(
+    change: tl.tensor,
+    cuts: tl.tensor,
+    allowed: tl.tensor,
+    before: tl.tensor,
+    t: tl.constexpr,
+    contested: tl.constexpr,
+) -> tl.tensor:
+    """The changes, 0 where they are smaller than the cut, or equal it when enough have before them."""
+    bits = bits_of(change) & MAGNITUDE
+    cut = tl.load(cuts + t).to(tl.uint32, bitcast=True)
+    keep = bits >= cut
+    if contested:
+        equal = bits == cut
+        rank = tl.load(before + t * tl.num_programs(0) + tl.program_id(0)) + tl.cumsum(equal.to(tl.int32))
+        keep &= (bits > cut) | (rank <= tl.load(allowed + t))
+    return tl.where(keep, change, 0.0)
+
+
+@kernel
+def _agreeing(change: tl.tensor, elected: tl.tensor) -> tl.tensor:
+    """Where a change has the elected sign; what was trimmed or dropped has none."""
+    return tl.where(elected >= 0.0, change > 0.0, change < 0.0)
+
+
+@kernel
+def _elected(base: tl.tensor, total: tl.tensor, weight_sum: tl.tensor, scale: tl.tensor) -> tl.tensor:
+    """`theta_base + scale * mean`."""
+    return base + scale * tl.div_rn(total, tl.where(weight_sum > 0.0, weight_sum, 1.0))
+
+
+@kernel
+def _merge_trimmed(
+    there: tl.tensor,
+    stride: tl.tensor,
+    limits: tl.tensor,
+    count: tl.tensor,
+    cuts: tl.tensor,
+    allowed: tl.tensor,
+    before: tl.tensor,
+    weights: tl.tensor,
+    scale: tl.tensor,
+    out: tl.tensor,
+    bad: tl.tensor,
+    contested: tl.constexpr,
+    kind: tl.constexpr,
+    kinds: tl.constexpr,
+    experts: tl.constexpr,
+    limited: tl.constexpr,
+) -> None:
+    """`before` are `[N, programs]`: how many magnitudes equal the cut in the programs before."""
+    i = indices()
+    inside = i < count
+    base = load_base(there, stride, i, inside, kinds)
+    check(base, bad, 0)
+    elected = tl.zeros([BLOCK], tl.float32)
+    for t in tl.static_range(experts):
+        found, has = load_expert(there, stride, limits, i, inside, t, kinds, limited)
+        check(found, bad, t + 1)
+        change = _trimmed(as_change(found, has, base, t, kinds), cuts, allowed, before, t, contested)
+        elected += tl.load(weights + t) * change
+    total, weight_sum = tl.zeros([BLOCK], tl.float32), tl.zeros([BLOCK], tl.float32)
+    for t in tl.static_range(experts):
+        change = load_change(there, stride, limits, base, i, inside, t, kinds, limited)
+        change = _trimmed(change, cuts, allowed, before, t, contested)
+        agrees, weight = _agreeing(change, elected), tl.load(weights + t)
+        total += tl.where(agrees, weight * change, 0.0)
+        weight_sum += tl.where(agrees, weight, 0.0)
+    store(_elected(base, total, weight_sum, scale), out, i, inside, bad, experts, kind)
+
+
+@kernel
+def _merge_dropped(
+    there: tl.tensor,
+    stride: tl.tensor,
+    limits: tl.tensor,
+    count: tl.tensor,
+    first: tl.tensor,
+    keys: tl.tensor,
+    threshold: tl.tensor,
+    weights: tl.tensor,
+    out: tl.tensor,
+    bad: tl.tensor,
+    kind: tl.constexpr,
+    kinds: tl.constexpr,
+    experts: tl.constexpr,
+    limited: tl.constexpr,
+) -> None:
+    i = indices()
+    inside = i < count
+    place = i.to(tl.int64) + first
+    base = load_base(there, stride, i, inside, kinds)
+    check(base, bad, 0)
+    total = tl.zeros([BLOCK], tl.float32)
+    for t in tl.static_range(experts):
+        found, has = load_expert(there, stride, limits, i, inside, t, kinds, limited)
+        check(found, bad, t + 1)
+        change = dropped(as_change(found, has, base, t, kinds), keys, t, place, threshold)
+        total += tl.load(weights + t) * change
+    store(total + base, out, i, inside, bad, experts, kind)
+
+
+@kernel
+def _merge_dropped_and_elected(
+    there: tl.tensor,
+    stride: tl.tensor,
+    limits: tl.tensor,
+    count: tl.tensor,
+    first: tl.tensor,
+    keys: tl.tensor,
+    threshold: tl.tensor,
+    rescale: tl.tensor,
+    weights: tl.tensor,
+    scale: tl.tensor,
+    out: tl.tensor,
+    bad: tl.tensor,
+    kind: tl.constexpr,
+    kinds: tl.constexpr,
+    experts: tl.constexpr,
+    limited: tl.constexpr,
+) -> None:
+    i = indices()
+    inside = i < count
+    place = i.to(tl.int64) + first
+    base = load_base(there, stride, i, inside, kinds)
+    check(base, bad, 0)
+    elected = tl.zeros([BLOCK], tl.float32)
+    for t in tl.static_range(experts):
+        found, has = load_expert(there, stride, limits, i, inside, t, kinds, limited)
+        check(found, bad, t + 1)
+        change = dropped(as_change(found, has, base, t, kinds), keys, t, place, threshold) * rescale
+        elected += tl.load(weights + t) * change
+    total, weight_sum = tl.zeros([BLOCK], tl.float32), tl.zeros([BLOCK], tl.float32)
+    for t in tl.static_range(experts):
+        change = load_change(there, stride, limits, base, i, inside, t, kinds, limited)
+        change = dropped(change, keys, t, place, threshold) * rescale
+        agrees, weight = _agreeing(change, elected), tl.load(weights + t)
+        total += tl.where(agrees, weight * change, 0.0)
+        weight_sum += tl.where(agrees, weight, 0.0)
+    store(_elected(base, total, weight_sum, scale), out, i, inside, bad, experts, kind)
 
 
 def count_magnitudes(
@@ -24,47 +236,42 @@ def count_magnitudes(
     zeros: Words,
     bad: Counts,
 ) -> None:
-    """See `loops.electing.count_magnitudes`.
-
-    `ones` and `zeros` are united with the bits of the least and of the largest magnitude in each bin: where these are
-    not equal, some bit is in both, and that is all that is asked of them.
-    """
-    base = rows.base()
-    for t in range(rows.experts):
-        lower, upper = int(low[t]), min(int(high[t]), _MAGNITUDE)
-        if lower > _MAGNITUDE:  # beyond every magnitude
-            continue
-        bits = _magnitudes(rows.change(t, base))
-        greater = bits > upper
-        above[t] += int(greater.count_nonzero())
-        bits = bits[(bits >= lower).logical_and_(greater.logical_not_())]
-        places = ((bits - lower) >> int(shift[t])).long()
-        counts = places.bincount(minlength=table.shape[1])
-        least = torch.full_like(counts, _MAGNITUDE, dtype=torch.int32).scatter_reduce_(0, places, bits, "amin")
-        most = torch.zeros_like(least).scatter_reduce_(0, places, bits, "amax")
-        met = counts != 0
-        table[t] += counts.cpu().numpy().astype(np.uint32)
-        ones[t] |= ((least | most) * met).cpu().numpy().view(np.uint32)
-        zeros[t] |= (((least & most) ^ _MAGNITUDE) * met).cpu().numpy().view(np.uint32)
-    rows.check(bad)
+    """See `loops.electing.count_magnitudes`; what has no bin is not counted anywhere."""
+    greater, faults, tables = rows.zeros(len(above)), rows.zeros(len(bad)), rows.zeros(3 * table.size, torch.int32)
+    bounds = rows.put(np.stack((low, high, shift), axis=1))
+    rows.start(_count_magnitudes, bounds, greater, tables, faults, bins=table.shape[1])
+    counts, united, cleared = tables.cpu().numpy().view(np.uint32).reshape(3, *table.shape)
+    table += counts
+    ones |= united
+    zeros |= cleared
+    rows.add(greater, above)
+    rows.add(faults, bad)
 
 
 def count_equals(rows: Rows, cuts: Words, equals: Counts) -> None:
     """See `loops.electing.count_equals`."""
-    base = rows.base()
-    found = [(_magnitudes(rows.change(t, base)) == int(cut)).count_nonzero() for t, cut in enumerate(cuts)]
-    equals += torch.stack(found).cpu().numpy()
+    rows.add(_equals(rows, rows.put(cuts)).sum(1), equals)
 
 
 def merge_trimmed(
     rows: Rows, cuts: Words, allowed: Counts, weights: Floats, scale: np.float32, out: Bytes, out_kind: int, bad: Counts
 ) -> None:
     """See `loops.electing.merge_trimmed`."""
-    base = rows.base()
-    changes = [rows.change(t, base) for t in range(rows.experts)]
-    for change, cut, most in zip(changes, cuts, allowed, strict=True):
-        _trim(change, int(cut), int(most))
-    rows.store(_elect(base, changes, weights, scale), out, out_kind, bad)
+    bits, most = rows.put(cuts), rows.put(allowed)
+    contested = bool(np.any(allowed < rows.count))
+    before = most
+    if contested:
+        equals = _equals(rows, bits)
+        before = equals.cumsum(1) - equals
+    result = Result(out, out_kind, bad)
+    rows.merge(_merge_trimmed, result, bits, most, before, rows.put(weights), float(scale), contested=contested)
+
+
+def _equals(rows: Rows, cuts: Tensor) -> Tensor:
+    """How many magnitudes equal their cut, `[N, programs]`."""
+    equals = rows.zeros(rows.experts * rows.programs)
+    rows.start(_count_equals, cuts, equals)
+    return equals.view(rows.experts, rows.programs)
 
 
 def merge_dropped(
@@ -81,54 +288,9 @@ def merge_dropped(
     bad: Counts,
 ) -> None:
     """See `loops.electing.merge_dropped`."""
-    base, total = rows.base(), rows.zeros()
-    changes = []
-    for t, (key0, key1) in enumerate(keys):
-        change = rows.change(t, base)
-        drop(change, (int(key0), int(key1)), first, threshold)
-        if elect:
-            changes.append(change.mul_(float(rescale)))
-        else:
-            total.add_(change.mul_(float(weights[t])))
-    merged = _elect(base, changes, weights, scale) if elect else total.add_(base)
-    rows.store(merged, out, out_kind, bad)
-
-
-def _magnitudes(change: Tensor) -> Tensor:
-    """`|tau|` as bits, int32."""
-    return change.view(torch.int32) & _MAGNITUDE
-
-
-def _trim(change: Tensor, cut: int, allowed: int) -> None:
-    """Set to 0 what is smaller than the cut, and of what equals it all but the first `allowed`."""
-    bits = _magnitudes(change)
-    if allowed >= len(change):
-        keep = bits >= cut
+    masks, result = (first, rows.put(keys), int(threshold)), Result(out, out_kind, bad)
+    if elect:
+        elected = float(rescale), rows.put(weights), float(scale)
+        rows.merge(_merge_dropped_and_elected, result, *masks, *elected)
     else:
-        keep = bits > cut
-        if allowed > 0:
-            equal = bits == cut
-            keep |= equal & (equal.cumsum(0, dtype=torch.int32) <= allowed)
-    change.masked_fill_(keep.logical_not_(), 0.0)
-
-
-def _elect(base: Tensor, changes: list[Tensor], weights: Floats, scale: np.float32) -> Tensor:
-    """`theta_base + scale * mean`, the weighted mean of the changes whose sign is the elected one.
-
-    Args:
-        base: `[count]`.
-        changes: `[N]` times `[count]`, those that take no part 0; overwritten.
-        weights: `[N]`.
-        scale: Factor on the mean.
-    """
-    merged, weight_sum = torch.zeros_like(base), torch.zeros_like(base)
-    for change, weight in zip(changes, weights, strict=True):
-        merged.add_(change * float(weight))
-    positive = merged >= 0
-    merged.zero_()
-    for change, weight in zip(changes, weights, strict=True):
-        agrees = torch.where(positive, change > 0, change < 0)
-        weight_sum.add_(agrees, alpha=float(weight))  # exact: the weight times 0 or 1
-        merged.add_(change.mul_(float(weight)).masked_fill_(agrees.logical_not_(), 0.0))
-    merged.div_(weight_sum.masked_fill_((weight_sum > 0).logical_not_(), 1.0))
-    return merged.mul_(float(scale)).add_(base)
+        rows.merge(_merge_dropped, result, *masks, rows.put(weights))

@@ -1,19 +1,21 @@
 """One thread's memory on a GPU, and the chunk that is in it."""
 
 import ctypes
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ramekin.merge.loops.compiling import Bytes, Counts, Floats
+from ramekin.merge.loops.compiling import Bytes, Counts, Floats, Words
 from ramekin.merge.loops.conversion import BF16, CHANGE, F16, F32
+from ramekin.merge.loops.on_gpu.launching import BLOCK, start
 from ramekin.merge.resources import GPU_CHUNK
 
-_TYPES: Final = {BF16: torch.bfloat16, F16: torch.float16, F32: torch.float32, CHANGE: torch.float32}
+_SIZES: Final = {BF16: 2, F16: 2, F32: 4, CHANGE: 4}
 
 
 class Lane:
@@ -57,17 +59,13 @@ class Lane:
             limits: `[N]`, elements that each expert has.
             count: Elements of the chunk.
         """
-        lengths = [count, *(max(0, min(int(limit), count)) for limit in limits)]
-        types = [_TYPES[int(kind)] for kind in kinds]
-        sizes = [length * type_.itemsize for length, type_ in zip(lengths, types, strict=True)]
         if not self._filled:
-            self._make_room(len(places), count * max(type_.itemsize for type_ in types))
+            lengths = [count, *(max(0, min(int(limit), count)) for limit in limits)]
+            sizes = [length * _SIZES[int(kind)] for length, kind in zip(lengths, kinds, strict=True)]
+            self._make_room(len(places), max(sizes))
             self._upload(places, sizes)
             self._filled = True
-        typed = [
-            self._there[row, :size].view(type_) for row, (size, type_) in enumerate(zip(sizes, types, strict=True))
-        ]
-        return Rows(self, typed, [int(kind) == CHANGE for kind in kinds], count)
+        return Rows(self, self._there, kinds, limits, count)
 
     def download(self, result: Tensor, out: Bytes) -> None:
         """Copy bytes of the device to `out`, and wait until they are there."""
@@ -103,73 +101,72 @@ def _rounded(width: int) -> int:
     return max(GPU_CHUNK, (width + 63) // 64 * 64)
 
 
+@dataclass(frozen=True)
+class Result:
+    """Where the result of a merge goes.
+
+    Attributes:
+        out: The output's bytes.
+        kind: Its element type.
+        bad: `[N + 2]`, added to: what is NaN or infinite in each source and, last, in the output.
+    """
+
+    out: Bytes
+    kind: int
+    bad: Counts
+
+
 class Rows:
     """A chunk's sources on the device.
 
     Args:
         lane: Whose memory they are in.
-        typed: The elements that each source has, in its own type; the base first.
-        changes: Whether a source holds changes instead of weights.
+        there: `[N + 1, width]`, their bytes; the base first.
+        kinds: `[N + 1]`, their element types.
+        limits: `[N]`, elements that each expert has.
         count: Elements of the chunk.
     """
 
-    def __init__(self, lane: Lane, typed: Sequence[Tensor], changes: Sequence[bool], count: int) -> None:
+    def __init__(self, lane: Lane, there: Tensor, kinds: Bytes, limits: Counts, count: int) -> None:
         self.count = count
-        self.experts = len(typed) - 1
+        self.experts = len(limits)
         self._lane = lane
-        self._typed = typed
-        self._changes = changes
+        limited = bool(np.any(limits < count))
+        self._handed = there, there.stride(0), self.put(limits) if limited else there, count
+        code = sum(int(kind) << (2 * row) for row, kind in enumerate(kinds))
+        self._constants = {"kinds": code, "experts": self.experts, "limited": limited}
 
-    def base(self) -> Tensor:
-        """The base's weights, `[count]`, float32."""
-        return self._typed[0].to(torch.float32, copy=True)
+    @property
+    def programs(self) -> int:
+        """How many programs it takes to have each element once."""
+        block: int = BLOCK.value
+        return -(-self.count // block)
 
-    def change(self, t: int, base: Tensor) -> Tensor:
-        """`tau_t`, `[count]`, float32: 0 where the expert has no element."""
-        typed, change = self._typed[t + 1], self.empty()
-        n = len(typed)
-        if self._changes[t + 1]:
-            change[:n].copy_(typed)
-        else:
-            torch.sub(typed, base[:n], out=change[:n])
-        change[n:].zero_()
-        return change
+    def start(
+        self, kernel: Callable[..., None], *arguments: object, programs: int | None = None, **constants: int
+    ) -> None:
+        """Start a kernel on the sources, with what else it takes."""
+        programs = self.programs if programs is None else programs
+        start(kernel, programs, *self._handed, *arguments, **constants, **self._constants)
 
-    def weights(self, t: int, base: Tensor) -> Tensor:
-        """`theta_t`, `[count]`, float32: the base's where the expert has no element."""
-        typed, weights = self._typed[t + 1], base.clone()
-        n = len(typed)
-        if self._changes[t + 1]:
-            weights[:n].add_(typed)
-        else:
-            weights[:n].copy_(typed)
-        return weights
+    def merge(self, kernel: Callable[..., None], result: Result, *arguments: object, **constants: int) -> None:
+        """Start a kernel that merges, and hand its result over; after `arguments` it takes output and faults."""
+        size = self.count * _SIZES[result.kind]
+        merged, faults = torch.empty(size, dtype=torch.uint8, device=self._lane.device), self.zeros(len(result.bad))
+        self.start(kernel, *arguments, merged, faults, kind=result.kind, **constants)
+        self._lane.download(merged, result.out[:size])
+        self.add(faults, result.bad)
 
-    def empty(self) -> Tensor:
-        """Memory for a float32 of every element."""
-        return torch.empty(self.count, dtype=torch.float32, device=self._lane.device)
+    def zeros(self, size: int, dtype: torch.dtype = torch.int64) -> Tensor:
+        """Zeros on the device."""
+        return torch.zeros(size, dtype=dtype, device=self._lane.device)
 
-    def zeros(self, dtype: torch.dtype = torch.float32) -> Tensor:
-        """A 0 for every element."""
-        return torch.zeros(self.count, dtype=dtype, device=self._lane.device)
+    def put(self, array: Floats | Counts | Words) -> Tensor:
+        """A small array on the device; words as int32, since torch knows few unsigned ones: kernels take their bits."""
+        signed = array.view(np.int32) if array.dtype == np.uint32 else array
+        return torch.from_numpy(np.ascontiguousarray(signed)).to(self._lane.device)
 
-    def put(self, array: Floats | Counts) -> Tensor:
-        """A small array on the device."""
-        return torch.from_numpy(np.ascontiguousarray(array)).to(self._lane.device)
-
-    def store(self, values: Tensor, out: Bytes, out_kind: int, bad: Counts) -> None:
-        """Round to the output's type, once and to nearest even, hand over, and count what is NaN or infinite."""
-        result = values.to(_TYPES[out_kind])
-        faults = self._faults([*self._typed, result])
-        self._lane.download(result.view(torch.uint8), out[: len(result) * result.itemsize])
-        bad += faults
-
-    def check(self, bad: Counts) -> None:
-        """Count what is NaN or infinite in the sources."""
-        bad[:-1] += self._faults(self._typed)
-
-    @staticmethod
-    def _faults(arrays: Sequence[Tensor]) -> Counts:
-        # What is finite is 0 when taken from itself, the others are NaN.
-        found: Counts = torch.stack([(array - array).count_nonzero() for array in arrays]).cpu().numpy()
-        return found
+    def add(self, found: Tensor, counts: Counts) -> None:
+        """Add counts of the device to those here."""
+        if len(counts):
+            counts += found.cpu().numpy()

@@ -3,55 +3,62 @@
 from typing import Final
 
 import torch
-from torch import Tensor
-from torch.nn.functional import pad
+import triton.language as tl
 
-from ramekin.merge.loops.compiling import BLOCK, Counts, Doubles
+from ramekin.merge.loops.compiling import Counts, Doubles
+from ramekin.merge.loops.on_gpu.elements import as_change, check, load_base, load_change, load_expert
 from ramekin.merge.loops.on_gpu.lanes import Rows
+from ramekin.merge.loops.on_gpu.launching import BLOCK, kernel
+from ramekin.merge.loops.products import blocks_of
 
-_ONE: Final = 1
+_HALVINGS: Final = tl.constexpr(BLOCK.value.bit_length() - 1)
+
+
+@kernel
+def _by_halving(products: tl.tensor) -> tl.tensor:
+    """The sum of a block: always one half added to the other, whichever threads have them."""
+    for k in tl.static_range(_HALVINGS):
+        products = tl.sum(tl.reshape(products, [2, BLOCK >> (k + 1)]), axis=0)
+    return tl.sum(products)
+
+
+@kernel
+def _multiply(
+    there: tl.tensor,
+    stride: tl.tensor,
+    limits: tl.tensor,
+    count: tl.tensor,
+    row: tl.tensor,
+    within: tl.tensor,
+    sums: tl.tensor,
+    bad: tl.tensor,
+    kinds: tl.constexpr,
+    experts: tl.constexpr,
+    limited: tl.constexpr,
+) -> None:
+    """A program has one block of a filter; `within` is the place of the chunk's first element in its filter."""
+    program = tl.program_id(0).to(tl.int64)
+    number = program + within // BLOCK
+    blocks = (row + BLOCK - 1) // BLOCK
+    start = number // blocks * row + number % blocks * BLOCK - within
+    lane = tl.arange(0, BLOCK)
+    i = start + lane
+    inside = (i < count) & (number % blocks * BLOCK + lane < row)
+    base = load_base(there, stride, i, inside, kinds)
+    check(base, bad, 0)
+    for t in tl.static_range(experts):
+        found, has = load_expert(there, stride, limits, i, inside, t, kinds, limited)
+        check(found, bad, t + 1)
+        one = as_change(found, has, base, t, kinds).to(tl.float64)
+        for u in tl.static_range(t, experts):
+            other = load_change(there, stride, limits, base, i, inside, u, kinds, limited)
+            tl.store(sums + (program * experts + t) * experts + u, _by_halving(one * other.to(tl.float64)))
 
 
 def multiply(rows: Rows, row: int, first: int, sums: Doubles, bad: Counts) -> None:
     """See `loops.products.multiply`."""
-    base = rows.base()
-    changes = [rows.change(t, base) for t in range(rows.experts)]
-    pieces = _pieces(rows.count, row, first % row)
-    for t, one in enumerate(changes):
-        for u, other in enumerate(changes[t:], t):
-            products = torch.mul(one.double(), other.double())
-            blocks = [
-                _by_block(products[start : start + filters * size].view(filters, size))
-                for start, filters, size in pieces
-            ]
-            if blocks:
-                found = torch.cat(blocks).cpu().numpy()
-                sums[: len(found), t, u] = found
-    rows.check(bad)
-
-
-def _pieces(count: int, row: int, within: int) -> list[tuple[int, int, int]]:
-    """A chunk as runs of filters, or parts of them, that are alike: start, how many, and elements of each."""
-    head = min(count, row - within) if within else 0
-    filters = (count - head) // row
-    tail = count - head - filters * row
-    runs = [(0, _ONE, head), (head, filters, row), (count - tail, _ONE, tail)]
-    return [(start, number, size) for start, number, size in runs if number and size]
-
-
-def _by_block(products: Tensor) -> Tensor:
-    """Sum `[filters, elements]` by block and by halving, in float64: `[filters * blocks]`.
-
-    A block that is not full is filled with zeros. Of a filter that is shorter than a block, only as many as the last
-    halvings need: what the first ones add to the others is 0, and changes at most the sign of a zero.
-    """
-    filters, size = products.shape
-    width = min(BLOCK, 1 << (size - 1).bit_length())
-    blocks = -(-size // width)
-    folded = pad(products, (0, blocks * width - size)).view(filters * blocks, width)
-    if width < BLOCK:
-        folded.add_(0.0)
-    while width > 1:
-        width //= 2
-        folded[:, :width].add_(folded[:, width : 2 * width])
-    return folded[:, 0]
+    used = sums[: blocks_of(rows.count, row, first)]
+    found, faults = rows.zeros(used.size, torch.float64), rows.zeros(len(bad))
+    rows.start(_multiply, row, first % row, found, faults, programs=len(used))
+    used[:] = found.cpu().numpy().reshape(used.shape)
+    rows.add(faults, bad)
