@@ -9,6 +9,7 @@ a system prompt, is read once.
 """
 
 import copy
+import inspect
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -227,6 +228,9 @@ class _Reader:
         self._model = model
         self._layers = layers
         self._decoder: Callable[..., Any] = model.get_decoder()  # type: ignore[operator]
+        # What keys and values are handed over as has another name from transformers 5.24 on.
+        known = inspect.signature(self._decoder.forward).parameters  # type: ignore[attr-defined]
+        self._kept_as = "cache" if "cache" in known else "past_key_values"
         self._device = device_of(model)
         self._rows: list[dict[str, torch.Tensor]] = []
         self._found: list[dict[str, list[torch.Tensor]]] = []
@@ -250,7 +254,7 @@ class _Reader:
 
         self._begin([])
         cache = DynamicCache(config=self._model.config)  # type: ignore[arg-type]
-        self._decoder(input_ids=padded([ids], self._device), past_key_values=cache, use_cache=True)
+        self._decoder(input_ids=padded([ids], self._device), use_cache=True, **{self._kept_as: cache})
         self._check_calls()
         return cache
 
@@ -268,7 +272,7 @@ class _Reader:
         else:
             cache = copy.deepcopy(prefix)
             cache.batch_repeat_interleave(len(batch))
-            self._decoder(input_ids=ids, past_key_values=cache, use_cache=True)
+            self._decoder(input_ids=ids, use_cache=True, **{self._kept_as: cache})
         self._check_calls()
         return self._found
 
