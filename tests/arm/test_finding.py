@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from ramekin.arm.roles.finding import Role, Search, find_roles
 from ramekin.arm.roles.parsers import PARSERS, Parser
 from ramekin.arm.roles.rendering import Rendered, Renderer
 from ramekin.arm.roles.trajectories import Trajectory
+from ramekin.arm.tracing import together
 from ramekin.errors import DamagedError, IncompatibleError
 
 TOKENIZER = tokenizer()
@@ -72,7 +74,17 @@ def test_a_span_that_the_limit_cuts_is_left_out_whole() -> None:
     second = find(run(1, CALL, CALL), limit=len(whole.ids) - 1)
     assert words(second) == CALL
     assert second.cut == 1
-    assert find(run(1, CALL, CALL), limit=len(whole.ids)).trajectories[0] == whole
+    assert find(run(1, CALL, CALL), limit=len(whole.ids)).trajectories[0] == replace(whole, length=len(whole.ids))
+
+
+def test_how_long_a_trajectory_is_in_all() -> None:
+    """Some models do otherwise in longer texts, also where no role is there any more."""
+    run_on = run(1, CALL, after="x" * 50)
+    found = find(run_on).trajectories[0]
+    assert found.length == len(TOKENIZER(found.text, add_special_tokens=False)["input_ids"]) > len(found.ids) + 40
+    assert find(run_on, limit=len(found.ids) + 3).trajectories[0].length == len(found.ids) + 3
+    (text,) = together({"role": find(run_on)})
+    assert (len(text.ids), text.whole) == (len(found.ids), found.length)
 
 
 def test_what_is_there_twice_counts_once() -> None:

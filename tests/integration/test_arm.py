@@ -360,6 +360,48 @@ def test_what_is_wrong_with_runs_is_told_before_anything_is_loaded(world: World)
     assert not (world.directory / "out").exists()
 
 
+def test_what_is_longer_than_learned_positions_is_refused_before_weights_are_loaded(world: World) -> None:
+    """Development data, and prompts with their answers: models with 256 positions, and a token for each byte."""
+    import torch
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    files = {name: text for name, text in checkpoint("coder").items() if "token" in name or "template" in name}
+    sizes = {"vocab_size": 272, "n_embd": 16, "n_layer": 2, "n_head": 2, "n_positions": 256}
+    for name in ("base", "coder", "tool"):
+        torch.manual_seed(0)
+        GPT2LMHeadModel(GPT2Config(**sizes, bos_token_id=1, eos_token_id=2)).save_pretrained(world.directory / name)
+        for file, text in files.items():
+            (world.directory / name / file).write_bytes(text)
+
+    def write(use: str, first: int, length: int) -> None:
+        lines = []
+        for number in range(first, first + 4):
+            asked = {"role": "user", "content": "x" * length + str(number)}
+            messages = [asked, {"role": "assistant", "content": f"run ls {number}"}]
+            lines.append(json.dumps({"id": f"r{number}", "task_id": f"t{number}", "messages": messages}))
+        (world.directory / f"{use}.jsonl").write_text("\n".join(lines))
+
+    text = (
+        "version: 1\nbase: ./base\nexperts: {coder: ./coder, tool: ./tool}\nmethod: {name: arm, pool: [average]}\n"
+        "benchmarks:\n  code: {expert: coder, role: assistant, calibration: ./calibration.jsonl, dev: ./dev.jsonl}\n"
+        "output: {repo: demo/g}\ncard: {license: mit}\n"
+    )
+    write("calibration", 0, 20)
+    write("dev", 10, 300)
+    world.manifest(text)
+    done = world.ramekin("merge", "merge.yaml", "--out", "out")
+    fails(done, 5, "`benchmarks.code.dev`: `r10` takes 3", "and the models have 256 positions", "max_tokens: 256")
+    assert watched(done) == []
+    (world.directory / "merge.lock").unlink()
+    write("dev", 10, 100)
+    world.manifest(text.replace("./dev.jsonl", "./dev.jsonl, evaluate: exact"))
+    done = world.ramekin("merge", "merge.yaml", "--out", "out")
+    fails(done, 5, "a prompt with an answer of 256 tokens takes 3", "set a lower `max_new_tokens`")
+    assert watched(done) == []
+    world.manifest(text.replace("./dev.jsonl", "./dev.jsonl, evaluate: exact, max_new_tokens: 4"))
+    assert watched(world.ok("merge", "merge.yaml", "--out", "out"))
+
+
 @pytest.mark.parametrize("samples", [None, True, False])
 def test_texts_of_a_private_dataset_stay_private(samples: bool | None, merged: tuple[World, Done], hub: Hub) -> None:
     """The public dataset's are shown unless that is turned off, the local file's and the private one's on demand."""

@@ -51,6 +51,7 @@ class Traced:
         text: What the ids stand for, and more behind it.
         spans: The role in the text.
         reply: Where in the text the last turn of the assistant is that counts; None where that is not known.
+        length: Tokens of the whole trajectory, up to the limit.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Traced:
     text: str = field(repr=False)
     spans: tuple[Span, ...]
     reply: Span | None = None
+    length: int = 0
 
 
 @dataclass
@@ -161,8 +163,9 @@ def find_roles(
             positions, cut = role_positions(spans, offsets, limit=search.limit, policy=search.policy)
             needed = tuple(ids[: positions[-1] + 1]) if positions else ()
             name, task = trajectory.name, trajectory.task
-            traced = Traced(name, task, needed, tuple(positions), digest, text, tuple(spans), reply)
-            role.take(traced, min(len(ids), search.limit), cut, found.violations)
+            length = min(len(ids), search.limit)
+            traced = Traced(name, task, needed, tuple(positions), digest, text, tuple(spans), reply, length)
+            role.take(traced, length, cut, found.violations)
     for role in roles:
         _judge(role, len(trajectories), where)
     return roles
