@@ -281,6 +281,15 @@ def test_a_template_of_its_own(shelf: Shelf) -> None:
     assert found.template == hashlib.sha256(own.encode()).hexdigest()
 
 
+def test_a_template_that_is_no_text(shelf: Shelf) -> None:
+    shelf.put(calibration=chats(2), template="")
+    (shelf.directory / "template.jinja").write_bytes(b"\xff\xfe{{ messages }}")
+    with pytest.raises(DamagedError, match=r"template\.jinja cannot be read: 'utf-8' codec") as caught:
+        shelf.read()
+    assert caught.value.exit_code == 6
+    assert len(caught.value.problems) == 1
+
+
 def test_markers_of_the_manifest(shelf: Shelf) -> None:
     """Nothing ends the assistant's turn but a line, which a probe takes for what it is not."""
     own = "{% for m in messages %}{{ 'Q: ' if m.role == 'user' else 'A: ' }}{{ m.content }}\n\n{% endfor %}"

@@ -184,16 +184,26 @@ class _Reading:
     def _made(self, trajectories: Sequence[Trajectory]) -> Renderer:
         benchmark = self.benchmark
         if self._renderer is None:
-            template = self.data.get(f"data:{self.name}:chat_template")
             prefix, suffix = benchmark.assistant_prefix, benchmark.assistant_suffix
             self._renderer = Renderer(
                 self.tokenizer,
-                template=template.read_text("utf-8") if template else None,
+                template=self._template(),
                 markers=Markers(prefix, suffix) if prefix and suffix else None,
                 settings=benchmark.template_kwargs,
                 tools=any(each.tools for each in trajectories),
             )
         return self._renderer
+
+    def _template(self) -> str | None:
+        """The chat template that the manifest names instead of the base's."""
+        path = self.data.get(f"data:{self.name}:chat_template")
+        try:
+            return path.read_text("utf-8") if path else None
+        except (OSError, UnicodeDecodeError) as error:
+            raise DamagedError(
+                f"{self.benchmark.data['chat_template'].file} cannot be read: {error}",
+                "give a chat template of transformers, text in UTF-8",
+            ) from error
 
     def _prompts(self, role: Role) -> tuple[Prompt, ...]:
         """What stands before the last turn that counts, and that turn."""

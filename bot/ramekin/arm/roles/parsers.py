@@ -58,7 +58,7 @@ def decode(text: str, start: int) -> tuple[object, int] | None:
     """The JSON value that begins here, and where it ends; None if there is none."""
     try:
         return _DECODER.raw_decode(text, start)
-    except (json.JSONDecodeError, RecursionError):
+    except (ValueError, RecursionError):  # also for an integer of more digits than Python reads
         return None
 
 
@@ -154,7 +154,7 @@ def officebench(turn: str, *, keep_tags: bool = False) -> Found:
         return _VIOLATION if answer else NOTHING
     try:
         value = json.loads(turn[start:end])
-    except (json.JSONDecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return _VIOLATION
     if not isinstance(value, dict) or not {"app", "action"} <= value.keys():
         return _VIOLATION
