@@ -93,6 +93,38 @@ def test_roles(world: World) -> None:
     for name in BENCHMARKS:
         assert name in found
     assert not (world.directory / "merge.lock").exists(), "looking leaves nothing"
+    calls = done.data["benchmarks"]["calls"]["calibration"]
+    assert (calls["turns"], calls["violating_turns"], calls["turn_violation_rate"]) == (14, 0, 0)
+    assert "violations    0 in 0 of 7 trajectories (0.0%) and 0 of 14 turns (0.0%)" in text
+    assert done.data["problems"] == []
+
+
+def test_roles_are_shown_where_they_are_needed_most(world: World) -> None:
+    """One benchmark has another role than its runs, of another many runs cannot be used, and the third is as it was."""
+    write_manifest(world, **{"role: assistant": "role: webshop"})
+    lines = (world.directory / "code.jsonl").read_text().splitlines()
+    lines[-1] = lines[-1].replace("OK", r"<|im_end|>\n OK")
+    (world.directory / "code.jsonl").write_text("\n".join(lines))
+    done = world.ramekin("roles", "merge.yaml")
+    assert done.code == 6
+    assert [line[:5] for line in done.error_lines] == ["error", " hint"] * 2
+    assert "error: 1 of 7 trajectories of `benchmarks.code.calibration` cannot be used: `code-6`" in done.err
+    assert "error: ARM_EMPTY_ROLE: in `benchmarks.notes.calibration`" in done.err
+    assert "1 not to be used" in done.out
+    assert "not used      code-6: " in done.out
+    assert "⟦ls -la /srv/0⟧" in done.out
+    assert "⟦<tool_call>" in done.out
+    assert "0, 7 without the role" in done.out
+    assert "notes-0: what the assistant says, in which there is no role" in done.out
+    assert f"| It is {SECRET}, and number 0." in done.out
+    found = world.ramekin("roles", "merge.yaml", "--json")
+    assert found.code == 6
+    assert len(found.data["problems"]) == 2
+    assert found.data["benchmarks"]["notes"]["calibration"]["without"] == 7
+    assert found.data["benchmarks"]["notes"]["samples"][0]["pieces"][0][1] is False
+    write_manifest(world, **{"role: assistant": "role: none"})
+    assert "notes-0: what the assistant says" in world.ok("roles", "merge.yaml").out
+    fails(world.ramekin("merge", "merge.yaml", "--out", "out"), 6, "ARM_EMPTY_ROLE", "benchmarks.notes")
 
 
 def test_what_is_merged(merged: tuple[World, Done]) -> None:
