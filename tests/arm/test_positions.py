@@ -121,6 +121,16 @@ def test_an_answer_is_what_the_prompt_alone_gets(family: str) -> None:
         assert right_answers(model, spoken, [prompts[at] for at in order], "exact", 4) == [1.0] * len(order)
 
 
+@pytest.mark.parametrize("family", TURNING)
+def test_where_weights_are_kept_elsewhere(family: str) -> None:
+    """As accelerate does it where the GPU is too small."""
+    accelerate = pytest.importorskip("accelerate")
+    texts = cut(runs(5))
+    expected = bits(trace(build(family), find_layers(build(family)), texts))
+    model = accelerate.cpu_offload(build(family), execution_device=torch.device("cpu"))
+    assert bits(trace(model, find_layers(model), texts)) == expected
+
+
 def test_they_are_known_without_their_weights(tmp_path: Path) -> None:
     for family in TURNING:
         build(family).config.save_pretrained(tmp_path)

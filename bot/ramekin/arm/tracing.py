@@ -189,9 +189,9 @@ def only_reading(model: nn.Module) -> Iterator[None]:
 
 
 def device_of(model: nn.Module) -> torch.device:
-    """Where a model wants its token ids."""
-    found: torch.device = model.get_input_embeddings().weight.device  # type: ignore[operator]
-    return found
+    """Where a model wants its token ids; where accelerate keeps its weights elsewhere, it moves these as well."""
+    found: torch.Tensor = model.get_input_embeddings().weight  # type: ignore[operator]
+    return torch.device("cpu") if found.is_meta else found.device
 
 
 def padded(rows: Sequence[Sequence[int]], device: torch.device) -> torch.Tensor:
