@@ -96,7 +96,7 @@ def test_roles(world: World) -> None:
     calls = done.data["benchmarks"]["calls"]["calibration"]
     assert (calls["turns"], calls["violating_turns"], calls["turn_violation_rate"]) == (14, 0, 0)
     assert "violations    0 in 0 of 7 trajectories (0.0%) and 0 of 14 turns (0.0%)" in text
-    assert done.data["problems"] == []
+    assert "error" not in done.data
 
 
 def test_roles_are_shown_where_they_are_needed_most(world: World) -> None:
@@ -119,7 +119,8 @@ def test_roles_are_shown_where_they_are_needed_most(world: World) -> None:
     assert f"| It is {SECRET}, and number 0." in done.out
     found = world.ramekin("roles", "merge.yaml", "--json")
     assert found.code == 6
-    assert len(found.data["problems"]) == 2
+    assert (found.data["error"]["reason"], found.data["error"]["exit_code"]) == ("damaged", 6)
+    assert len(found.data["error"]["problems"]) == 2
     assert found.data["benchmarks"]["notes"]["calibration"]["without"] == 7
     assert found.data["benchmarks"]["notes"]["samples"][0]["pieces"][0][1] is False
     write_manifest(world, **{"role: assistant": "role: none"})

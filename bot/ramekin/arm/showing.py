@@ -75,8 +75,7 @@ def _counts(role: Role) -> Iterator[tuple[str, str]]:
 
 
 def roles_data(manifest: Manifest, found: Inspected) -> dict[str, Any]:
-    """The same for `--json`."""
-    problems = found.error.problems if found.error else ()
+    """The same for `--json`; what is wrong with any of them stands beside it, as `error`."""
     return {
         "benchmarks": {
             name: {
@@ -91,11 +90,7 @@ def roles_data(manifest: Manifest, found: Inspected) -> dict[str, Any]:
             }
             for name, material in found.materials.items()
         },
-        "problems": [
-            {"what": each.what, "hint": each.hint, "path": str(each.path) if each.path else None, "line": each.line}
-            for each in problems
-        ],
-    }
+    } | ({"error": found.error.to_data()} if found.error else {})
 
 
 def _role_data(role: Role) -> dict[str, Any]:
