@@ -49,6 +49,14 @@ class RamekinError(Exception):
         self.problems: tuple[Problem, ...] = tuple(problems) or (Problem(what, hint),)
         super().__init__("; ".join(problem.place + problem.what for problem in self.problems))
 
+    def to_data(self) -> dict[str, object]:
+        """For `--json`, as `error`."""
+        problems = [
+            {"what": p.what, "hint": p.hint, "path": str(p.path) if p.path else None, "line": p.line}
+            for p in self.problems
+        ]
+        return {"reason": self.reason, "exit_code": self.exit_code, "problems": problems}
+
 
 class UsageError(RamekinError):
     """A command line or manifest that cannot be carried out."""

@@ -162,11 +162,7 @@ class Terminal:
             self._problem(Problem(f"and {left:,} more problems", "--json lists all of them"))
         self.traceback(error)
         if self.json_output and not self._answered:
-            problems = [
-                {"what": p.what, "hint": p.hint, "path": str(p.path) if p.path else None, "line": p.line}
-                for p in ours.problems
-            ]
-            self.result("", {"error": {"reason": ours.reason, "exit_code": ours.exit_code, "problems": problems}})
+            self.result("", {"error": ours.to_data()})
         return ours.exit_code
 
     def traceback(self, error: BaseException) -> None:

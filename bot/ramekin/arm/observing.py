@@ -9,7 +9,7 @@ bits, so that what comes out is the same for any.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import isnan, nan
 from typing import Any, Final, Literal, get_args
 
@@ -96,9 +96,10 @@ class Observer:
         budget: Tokens of a batch, padding included.
         store: Where what was measured is kept.
         team: The processes that share the texts.
+        by_length: Whether the models turn otherwise in a longer text, and so read each alone (`arm.positions`).
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         layers: Sequence[Layer],
         materials: Mapping[str, Material],
@@ -108,10 +109,12 @@ class Observer:
         budget: int = BUDGET_CPU,
         store: SaliencyStore | None = None,
         team: Team | None = None,
+        by_length: bool = False,
     ) -> None:
         self.materials = materials
         self._layers = layers
-        self._dtype = dtype
+        self._dtype = f"{dtype}, each text alone" if by_length else dtype
+        self._by_length = by_length
         self._tokenizer = tokenizer
         self._budget = budget
         self._store = store
@@ -225,9 +228,9 @@ class Observer:
 
     def _key(self, digest: str, name: str, kind: Kind) -> str:
         if kind in _TRACED:
-            return saliency_key(digest, reading_digest(self._watched[name], kind), self._dtype)
+            return saliency_key(digest, reading_digest(self._watched[name], kind, whole=self._by_length), self._dtype)
         if kind in _JUDGED:
-            reading = reading_digest(self._judged[name, kind], "loss", ordered=True)
+            reading = reading_digest(self._judged[name, kind], "loss", ordered=True, whole=self._by_length)
             return saliency_key(digest, reading, self._dtype, "loss")
         material = self.materials[name]
         asked = [(prompt.ids, prompt.answer) for prompt in material.prompts]
@@ -237,7 +240,7 @@ class Observer:
 def _only(texts: Sequence[Text], roles: Iterable[str]) -> list[Text]:
     """Texts with some of their roles alone."""
     kept = ((text, {role: at for role, at in text.roles.items() if role in roles}) for text in texts)
-    return [Text(text.ids, found, text.weights) for text, found in kept if found]
+    return [replace(text, roles=found) for text, found in kept if found]
 
 
 @dataclass(frozen=True)

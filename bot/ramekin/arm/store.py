@@ -23,11 +23,22 @@ SEMANTICS: Final = 1
 """Version of what is traced and how: another finds nothing of what this one left."""
 
 
-def reading_digest(texts: Sequence[Text], role: str, *, ordered: bool = False) -> str:
-    """Digest of what is read for a role, and of the role in it; the order of the texts counts only if `ordered`."""
-    found = ((text.ids, text.roles[role], text.weights.get(role, 1)) for text in texts if role in text.roles)
-    read = ([ids[: at[-1] + 1], at, *([] if weight == 1 else [weight])] for ids, at, weight in found)
-    digests = [*map(json_digest, read)]
+def reading_digest(texts: Sequence[Text], role: str, *, ordered: bool = False, whole: bool = False) -> str:
+    """Digest of what is read for a role, and of the role in it.
+
+    Args:
+        texts: What is read.
+        role: The role.
+        ordered: Whether the order of the texts counts.
+        whole: Whether it counts how long they are in all, as for models that turn otherwise in longer ones.
+    """
+    digests = []
+    for text in (text for text in texts if role in text.roles):
+        at, weight = text.roles[role], text.weights.get(role, 1)
+        read: list[object] = [text.ids[: at[-1] + 1], at]
+        read += [] if weight == 1 else [weight]
+        read += [{"whole": text.whole}] if whole else []
+        digests.append(json_digest(read))
     return json_digest(digests if ordered else sorted(digests))
 
 
