@@ -17,6 +17,8 @@ from ramekin.merge.grafting import Graft, Grafts
 from ramekin.merge.orders import Means
 from ramekin.methods import Arm, BestOf, Choosing, Tuned
 from ramekin.methods.base import Method
+from ramekin.plan.layout import Layout
+from ramekin.plan.neurons import rounding_of
 from ramekin.report import Report
 
 if TYPE_CHECKING:
@@ -91,6 +93,8 @@ def choose(job: "MergeJob", files: SourceFiles, staging: Path, means: Means) -> 
     for warning in warnings_of(decision):
         means.progress.note(f"warning: {warning}")
     grafts = _grafts(decision.given, answer.layers, answer.names, _givers(job))
+    for warning in _rounded(job.layout, grafts):
+        means.progress.note(f"warning: {warning}")
     return Chosen(
         decision.method,
         grafts,
@@ -118,6 +122,17 @@ def _grafts(
             graft = Graft(givers[name], place.axis, indices.numpy().astype(np.int64))
             found.setdefault(names[place.tensor], []).append(graft)
     return {name: tuple(each) for name, each in found.items()}
+
+
+def _rounded(layout: Layout, grafts: Grafts) -> tuple[str, ...]:
+    """Experts whose neurons are rounded, because the merge has a narrower type than they."""
+    found: dict[str, None] = {}
+    for task in (task for shard in layout.shards for task in shard.tensors):
+        for graft in grafts.get(task.name, ()):
+            if loss := rounding_of(task, graft.expert):
+                theirs, ours = loss
+                found[f"neurons of `{layout.experts[graft.expert]}` are {theirs}, and are rounded to {ours}"] = None
+    return tuple(found)
 
 
 @dataclass(frozen=True)

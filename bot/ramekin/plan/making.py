@@ -21,7 +21,7 @@ from ramekin.plan.laying import lay_out
 from ramekin.plan.layout import Layout
 from ramekin.plan.measuring import models_written, plan_evaluation
 from ramekin.plan.model import Action, Plan, PlannedLayout, PlannedLicence, PlannedMethod, PlannedSource
-from ramekin.plan.neurons import find_neuronless
+from ramekin.plan.neurons import donors_of, find_neuronless, find_rounded
 from ramekin.plan.objections import Permissions, inherited, objections
 from ramekin.plan.standing import Standing
 from ramekin.report import CARD_TEMPLATE, Report
@@ -68,7 +68,7 @@ class MadePlan:
         return self.layout
 
 
-def make_plan(
+def make_plan(  # noqa: PLR0913
     loaded: LoadedManifest,
     lock: Lock,
     sources: Sources,
@@ -77,8 +77,19 @@ def make_plan(
     allowed: Permissions,
     *,
     room: Room,
+    watched: bool = False,
 ) -> MadePlan:
     """Tell what a run would do, from metadata and headers alone.
+
+    Args:
+        loaded: The manifest.
+        lock: Its lock.
+        sources: Where the pinned files are.
+        standing: What the target holds.
+        store: What is on this machine already.
+        allowed: What the user has explicitly allowed.
+        room: Where it would write.
+        watched: Whether models will be watched at work though the manifest's method watches none.
 
     Raises:
         SourceError: A source cannot be read.
@@ -88,12 +99,14 @@ def make_plan(
     manifest = loaded.manifest
     facts = _facts(manifest, lock, sources)
     base, experts = facts["base"], {role: fact for role, fact in facts.items() if role != "base"}
-    findings = compare_checkpoints(base, experts)
-    if manifest.method.uses_benchmarks:
+    watched = watched or manifest.method.uses_benchmarks
+    findings = compare_checkpoints(base, experts, watched=watched)
+    if watched:
         findings = (*find_neuronless(base), *findings)
     fit = not any(finding.severity == "error" for finding in findings)
     output = manifest.output
     layout = lay_out(base, experts, dtype=output.dtype, shard_size=output.shard_size) if fit else None
+    findings = (*findings, *find_rounded(layout, donors_of(manifest))) if layout else findings
     licence = inherited(manifest, lock)
     against = objections(manifest, lock, standing, licence, allowed)
     action, reason = _action(manifest, lock, standing, fits=fit and not licence.problems, against=against)
