@@ -25,10 +25,14 @@ SEMANTICS: Final = 1
 
 def reading_digest(texts: Sequence[Text], role: str, *, ordered: bool = False) -> str:
     """Digest of what is read for a role, and of the role in it; the order of the texts counts only if `ordered`."""
-    found = ((text.ids, text.roles[role], text.weights.get(role, 1)) for text in texts if role in text.roles)
-    read = ([ids[: at[-1] + 1], at, *([] if weight == 1 else [weight])] for ids, at, weight in found)
-    digests = [*map(json_digest, read)]
+    digests = [text_digest(text, role) for text in texts if role in text.roles]
     return json_digest(digests if ordered else sorted(digests))
+
+
+def text_digest(text: Text, role: str) -> str:
+    """Digest of what is read of one text for a role that it has, and of the role in it."""
+    at, weight = text.roles[role], text.weights.get(role, 1)
+    return json_digest([text.ids[: at[-1] + 1], at, *([] if weight == 1 else [weight])])
 
 
 def prompts_digest(prompts: Sequence[tuple[Sequence[int], str]], judge: str | None, longest: int) -> str:
