@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from safetensors.torch import load, save
 
 from ramekin.hub import Hub, serve
 from tests.integration.agents import WatchingWorld, checkpoint, stock, write_manifest
-from tests.integration.conftest import World, push
+from tests.integration.conftest import Done, World, push
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -76,3 +77,80 @@ def test_experts_that_cannot_be_watched_are_refused_before_they_are_fetched(make
         assert "fetching" not in done.err
     found = world.ok("plan", manifest, "--json").data
     assert {finding["severity"] for finding in found["findings"]} == {"note"}
+
+
+@pytest.fixture(scope="module")
+def merged(world: World) -> tuple[Any, Done, str]:
+    """A merge with two chat templates, and one of the experts in float32: report, what was told, and card."""
+    files = checkpoint("coder")
+    wide = {name: tensor.float() for name, tensor in load(files["model.safetensors"]).items()}
+    expert = other(world.hub, "wide", {"model.safetensors": save(wide, {"format": "pt"})})
+    template = json.loads(files["tokenizer_config.json"]).get("chat_template") or files["chat_template.jinja"].decode()
+    (world.directory / "own.jinja").write_text(f"{template}{{# another #}}")
+    calibration = "calibration: ./code.jsonl"
+    more = {"demo/coder": expert, calibration: f"{calibration}\n    chat_template: ./own.jinja"}
+    write_manifest(world, **more)
+    done = world.ok("merge", "merge.yaml", "--out", "out")
+    return report_of(world.directory / "out"), done, (world.directory / "out/README.md").read_text()
+
+
+def test_the_report_says_what_models_read_and_on_what(merged: tuple[Any, Done, str]) -> None:
+    report, _, card = merged
+    comparison = report["comparison"]
+    assert comparison["template"] is None, "there are two"
+    runs = comparison["calibration"]
+    assert runs["calls"]["template"] == runs["notes"]["template"] != runs["code"]["template"]
+    assert len({each["data_sha256"] for each in runs.values()}) == 3
+    for each in runs.values():
+        assert f"`sha256:{each['template']}`" in card
+        assert f"`sha256:{each['data_sha256']}`" in card
+        assert each["dev_sha256"] is None
+        assert 0 < each["split_half"] <= 1
+    assert comparison["device"] == "cpu"
+    assert (comparison["torch"], comparison["transformers"]) == (torch.__version__, version("transformers"))
+    assert f"on cpu, torch {torch.__version__}, transformers" in card.replace("\\", "")
+    few = [name for name, each in runs.items() if each["split_half"] < 0.95]
+    assert few, "or the next line says nothing"
+    assert f"{len(few)} of 3 benchmarks have less, so more runs are worth it there" in card
+
+
+def test_the_log_says_what_was_decided_and_why(merged: tuple[Any, Done, str]) -> None:
+    report, done, _ = merged
+    comparison, activation = report["comparison"], report["activation"]
+    assert f"\nbackbone: {comparison['selected']}, by aos, " in done.err
+    assert "\nrepaired: all of them, as `repair` says\n" in done.err
+    for name, found in activation["transplanted"].items():
+        assert f"\nrepaired: {name} gets {found['neurons']} of 96 neurons ({found['fraction']:.2%}) of" in done.err
+    for name, runs in comparison["calibration"].items():
+        line = f"\n{name}: two halves of its 7 runs agree on {runs['split_half']:.3f} of {runs['expert']}'s neurons"
+        assert (line in done.err) == (runs["split_half"] < 0.95)
+    # Samples of the public datasets alone, three each, on a line each.
+    assert done.err.count("\ncalls, run calls-") == done.err.count("\nnotes, run notes-") == 3
+    assert "\ncode, run" not in done.err
+    assert "⟦<tool_call>\\n" in done.err
+    assert "/srv/" not in done.err
+
+
+def test_rounded_neurons_are_told(merged: tuple[Any, Done, str], world: World) -> None:
+    report, done, card = merged
+    assert "warning: neurons of `coder` are float32, and are rounded to bfloat16\n" in done.err
+    note = "coder: neurons: what it gives is float32, and is rounded to the merge's bfloat16"
+    assert note in report["notes"]
+    assert note in card.replace("\\", "")
+    assert "rounded to the merge's bfloat16" in " ".join(world.ok("plan", "merge.yaml").out.split())
+
+
+def test_the_other_commands_know_the_halves(merged: tuple[Any, Done, str], world: World) -> None:
+    report, _, _ = merged
+    expected = {name: each["split_half"] for name, each in report["comparison"]["calibration"].items()}
+    done = world.ok("sweep-k", "merge.yaml", "--json", "--k", "0.2,1")
+    assert "watching" not in done.err, "what halves say is kept with the rest"
+    assert done.data["sweep"][0]["split_half"] == expected
+    assert {*done.data["sweep"][1]["split_half"].values()} == {1.0}
+    assert f"{min(expected.values()):.3f}" in world.ok("sweep-k", "merge.yaml", "--k", "0.2").out
+
+
+def test_it_is_derived_again(merged: tuple[Any, Done, str], world: World) -> None:
+    done = world.ok("verify", "out", "--remerge", "--json")
+    assert done.data["ok"]
+    assert "watching" not in done.err

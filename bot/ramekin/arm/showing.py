@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 from ramekin.arm.reading import Material
 from ramekin.arm.reporting import shortened
 from ramekin.arm.roles.finding import Role
-from ramekin.choice import ReportedCandidate, ReportedComparison
+from ramekin.arm.telling import told_halves
+from ramekin.choice import ENOUGH, ReportedCandidate, ReportedComparison
 from ramekin.manifest.model import Manifest
 from ramekin.methods.base import show_value
 from ramekin.terminal import marked
@@ -108,7 +109,7 @@ def show_comparison(comparison: ReportedComparison) -> str:
     lines += [f"  {printable(name, _NAME):<{_NAME}}{_changed(each)}" for name, each in comparison.candidates.items()]
     margin = f", {comparison.margin:.4g} ahead" if comparison.margin is not None else ""
     chosen = f"chosen by {comparison.decided_by}: {comparison.selected}{margin}"
-    lines += ["", chosen, *(f"warning: {warning}" for warning in comparison.warnings)]
+    lines += ["", chosen, *told_halves(comparison), *(f"warning: {warning}" for warning in comparison.warnings)]
     return "\n".join(lines[1:])
 
 
@@ -149,19 +150,23 @@ def show_sweep(found: "Iterable[SweptK]") -> str:
     """A line for each `top_k`."""
     swept = [*found]
     width = max([len("backbone"), *(min(len(each.selected), _NAME) for each in swept)])
-    lines = [
-        f"{'top_k':>6}  {'overlap':>8}  {'own':>7}  {'AOS':>6}  {'backbone':<{width}}  {'neurons transplanted':<40}",
-    ]
+    head = f"{'top_k':>6}  {'overlap':>8}  {'own':>7}  {'halves':>6}  {'AOS':>6}  {'backbone':<{width}}  "
+    lines = [f"{head}{'neurons transplanted':<40}"]
     for each in swept:
         sets = ", ".join(f"{name} {share:.2%}" for name, share in each.transplanted.items()) or "none"
         collisions = f"; {each.collisions} wanted by several" if each.collisions else ""
-        lines.append(
-            f"{show_value(each.top_k):>6}  {each.overlap:>8.1%}  {each.overlap_own:>7.1%}  "
-            f"{each.mean_aos[each.selected]:>6.3f}  {printable(each.selected, width):<{width}}  {sets}{collisions}"
-        )
+        shares = f"{each.overlap:>8.1%}  {each.overlap_own:>7.1%}  {_least(each.split_half):>6}"
+        backbone = f"{each.mean_aos[each.selected]:>6.3f}  {printable(each.selected, width):<{width}}"
+        lines.append(f"{show_value(each.top_k):>6}  {shares}  {backbone}  {sets}{collisions}")
     lines += [
         "",
         "overlap: neurons in at least two experts' sets, of those in any; own: of a set, those that others have too;",
+        "halves: how far two halves of the recorded runs agree on an expert's set, for the benchmark where they do so",
+        f"least; from {ENOUGH:g} on more runs would change little",
         "AOS: the backbone's mean; transplanted: of all neurons, for each weak benchmark",
     ]
     return "\n".join(lines)
+
+
+def _least(found: Mapping[str, float]) -> str:
+    return f"{min(found.values()):.3f}" if found else ""

@@ -83,6 +83,7 @@ def choose(job: "MergeJob", files: SourceFiles, staging: Path, means: Means) -> 
     from ramekin.arm.asking import Question, Terms, ask
     from ramekin.arm.deciding import decide, warnings_of
     from ramekin.arm.reporting import report_activation, report_comparison
+    from ramekin.arm.telling import told
 
     manifest = job.loaded.manifest
     terms = Terms.of(method, job.materials, everything=isinstance(method, BestOf))
@@ -95,13 +96,12 @@ def choose(job: "MergeJob", files: SourceFiles, staging: Path, means: Means) -> 
     grafts = _grafts(decision.given, answer.layers, answer.names, _givers(job))
     for warning in _rounded(job.layout, grafts):
         means.progress.note(f"warning: {warning}")
-    return Chosen(
-        decision.method,
-        grafts,
-        {name: found for name, found in decision.given.items() if len(found)},
-        report_comparison(question, decision, method),
-        report_activation(decision, method) if isinstance(method, Arm) else None,
-    )
+    comparison = report_comparison(question, decision, method)
+    activation = report_activation(decision, method) if isinstance(method, Arm) else None
+    for line in told(comparison, activation):
+        means.progress.note(line)
+    neurons = {name: found for name, found in decision.given.items() if len(found)}
+    return Chosen(decision.method, grafts, neurons, comparison, activation)
 
 
 def _givers(job: "MergeJob") -> dict[str, int]:
