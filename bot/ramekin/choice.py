@@ -60,6 +60,8 @@ class ReportedCalibration(_Part):
         dev_trajectories: Trajectories by which models were judged; 0 if none were needed.
         dev_tokens: Tokens of the role in these.
         held_out: Whether these were set aside from the calibration data, because no others were named.
+        dev_watched: Whether neurons were watched in them, too: `ramekin compare` shows likelihood on such where the
+            method decides nothing by it.
         dev: Where they are from, if the manifest names some.
         template: Digest of the chat template; None where texts were given, or where an older report does not say.
         data_sha256: Digest of the token ids of all trajectories in which neurons were watched, in whatever order.
@@ -90,6 +92,7 @@ class ReportedCalibration(_Part):
     dev_trajectories: int = 0
     dev_tokens: int = 0
     held_out: bool = False
+    dev_watched: bool = False
     dev: ReportedData | None = None
     template: str | None = None
     data_sha256: str | None = None

@@ -154,3 +154,47 @@ def test_it_is_derived_again(merged: tuple[Any, Done, str], world: World) -> Non
     done = world.ok("verify", "out", "--remerge", "--json")
     assert done.data["ok"]
     assert "watching" not in done.err
+
+
+def test_compare_shows_all_in_one_table(merged: tuple[Any, Done, str], world: World, tmp_path: Path) -> None:
+    """Likelihood, too, though this method decides nothing by it; and what would be chosen is what was."""
+    report, _, _ = merged
+    expected = report["comparison"]
+    found = world.ok("compare", "merge.yaml", "--json").data
+    for name, each in found["candidates"].items():
+        assert each["aos"] == expected["candidates"][name]["aos"]
+        assert each["likelihood"].keys() == found["calibration"].keys()
+        assert each["changed"] == expected["candidates"][name]["changed"]
+    assert (found["selected"], found["decided_by"]) == (expected["selected"], "aos")
+    for name, runs in found["calibration"].items():
+        assert (runs["dev_watched"], runs["held_out"]) == (True, False)
+        assert runs["dev_trajectories"] in {2, 3}, "two of six tasks, one of which has two runs"
+        assert runs["split_half"] == expected["calibration"][name]["split_half"]
+        assert found["experts"][name]["likelihood"].keys() == {name}
+
+    done = world.ok("compare", "merge.yaml", "--plots", str(tmp_path / "plots"))
+    assert "watching" not in done.err, "all of it is known"
+    head, *rows = done.out.splitlines()[:5]
+    assert head.split() == ["mean", "of", "3,", "top_k", "0.2", "AOS", "nats", "a", "token", "weights", "changed"]
+    assert [row[0] == "*" for row in rows[:3]] == [name == found["selected"] for name in found["candidates"]]
+    for row, (name, each) in zip(rows, found["candidates"].items(), strict=False):
+        likelihood = sum(each["likelihood"].values()) / 3
+        assert row[2:].startswith(name)
+        assert row.split("  █")[0].split()[-3:] == [
+            f"{each['mean_aos']:.3f}",
+            f"{likelihood:.4f}",
+            f"{each['changed']:,}",
+        ]
+    assert "each expert on its own" in rows[3]
+    assert "likelihood on a part of the runs that neurons were watched in: code, calls, notes" in done.out
+    assert "two halves of its 7 runs agree on" in done.out
+    assert {"aos.svg", "candidates.svg"} <= {path.name for path in (tmp_path / "plots").iterdir()}
+
+
+def test_compare_shows_answers_where_there_are_any(merged: tuple[Any, Done, str], world: World) -> None:
+    text = (world.directory / "merge.yaml").read_text()
+    asked = text.replace("role: assistant\n", "role: assistant\n    evaluate: exact\n    max_new_tokens: 4\n")
+    (world.directory / "asked.yaml").write_text(asked)
+    found = world.ok("compare", "asked.yaml", "--json").data
+    assert {*found["candidates"]["ties"]["scores"]} == {"notes"}
+    assert all(each["likelihood"].keys() == found["calibration"].keys() for each in found["candidates"].values())

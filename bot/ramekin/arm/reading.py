@@ -6,7 +6,7 @@ model reads the same token ids.
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -52,6 +52,7 @@ class Material:
         said: All that the assistant says in them; None where the texts were given.
         dev: The role in the trajectories by which models are judged; None if there are none.
         held_out: Whether these were set aside from the calibration data.
+        dev_watched: Whether neurons were watched in them, too: then they are for show, and nothing is decided by them.
         kept: The role in other development data, which nothing is chosen by.
         prompts: What models are asked; empty if they are not.
         judge: How answers are compared.
@@ -65,6 +66,7 @@ class Material:
     said: Role | None = None
     dev: Role | None = None
     held_out: bool = False
+    dev_watched: bool = False
     kept: Role | None = None
     prompts: tuple[Prompt, ...] = ()
     judge: str | None = None
@@ -74,7 +76,13 @@ class Material:
 
 
 def read_materials(
-    manifest: Manifest, data: Mapping[str, Path], tokenizer: Any, *, develop: bool, keep: bool = False
+    manifest: Manifest,
+    data: Mapping[str, Path],
+    tokenizer: Any,
+    *,
+    develop: bool,
+    keep: bool = False,
+    show: bool = False,
 ) -> dict[str, Material]:
     """Read all benchmarks of a manifest.
 
@@ -84,6 +92,8 @@ def read_materials(
         tokenizer: The base's, a fast one.
         develop: Whether development data are wanted: where none are named, part of the calibration data is set aside.
         keep: Whether half of the development data is kept for the end, when all is chosen.
+        show: Whether there are to be some also where nothing is decided by them: part of the calibration data then is
+            both, so that what is decided is what would be without.
 
     Raises:
         DamagedError: A file is not what it should be, a role is not found, or calibration and development data share
@@ -95,7 +105,7 @@ def read_materials(
     kind: type[DamagedError | IncompatibleError] = DamagedError
     for name, benchmark in manifest.benchmarks.items():
         try:
-            found[name] = _Reading(name, benchmark, data, tokenizer).material(develop=develop, keep=keep)
+            found[name] = _Reading(name, benchmark, data, tokenizer).material(develop=develop, keep=keep, show=show)
         except (DamagedError, IncompatibleError) as error:
             kind = type(error) if not problems else kind
             problems += error.problems
@@ -114,7 +124,7 @@ class _Reading:
     tokenizer: Any
     _renderer: Renderer | None = field(default=None, init=False)
 
-    def material(self, *, develop: bool, keep: bool) -> Material:
+    def material(self, *, develop: bool, keep: bool, show: bool) -> Material:
         benchmark = self.benchmark
         calibration: Sequence[Trajectory] = self._trajectories("calibration")
         dev: Sequence[Trajectory] = ()
@@ -140,12 +150,15 @@ class _Reading:
                 )
         elif found:
             self._check_same_texts(role, found)
+        elif show:
+            found = self._some_of(role)
         return Material(
             donor=benchmark.expert,
             role=role,
             said=said[0] if said else None,
             dev=found,
             held_out=held_out,
+            dev_watched=found is not None and not dev,
             kept=self._role(kept, "dev") if kept else None,
             prompts=self._prompts(found) if found and benchmark.evaluate else (),
             judge=benchmark.evaluate,
@@ -211,15 +224,19 @@ class _Reading:
         self, trajectories: Sequence[Trajectory], share: float, why: str
     ) -> tuple[list[Trajectory], list[Trajectory]]:
         """Set part of the tasks aside, by their names' digests: the same on every machine, and in any order."""
-        tasks = sorted({each.task for each in trajectories}, key=lambda task: hashlib.sha256(task.encode()).digest())
-        aside = set(tasks[: math.ceil(share * len(tasks))])
-        if len(aside) == len(tasks):
+        aside = _first_tasks({each.task for each in trajectories}, share)
+        if all(each.task in aside for each in trajectories):
             raise DamagedError(
                 f"`benchmarks.{self.name}` has runs of one task alone, and {why}",
                 "name runs of other tasks as `dev`, or record more",
             )
         kept = [each for each in trajectories if each.task not in aside]
         return kept, [each for each in trajectories if each.task in aside]
+
+    def _some_of(self, role: Role) -> Role:
+        """As many of the trajectories as would be set aside, and without taking them away."""
+        chosen = _first_tasks({traced.task for traced in role.trajectories}, HELD_OUT)
+        return Role([traced for traced in role.trajectories if traced.task in chosen])
 
     def _check_disjoint(self, calibration: Sequence[Trajectory], dev: Sequence[Trajectory]) -> None:
         shared = shared_tasks(calibration, dev)
@@ -240,6 +257,12 @@ class _Reading:
             f"`benchmarks.{self.name}` has {what} both in `calibration` and in `dev`: {shown}{more}",
             "a merge must not be judged by what it was chosen on: keep each task in one of the two",
         )
+
+
+def _first_tasks(tasks: Collection[str], share: float) -> set[str]:
+    """So large a part of some tasks, rounded up, the first by their names' digests."""
+    ranking = sorted(tasks, key=lambda task: hashlib.sha256(task.encode()).digest())
+    return {*ranking[: math.ceil(share * len(ranking))]}
 
 
 def read_alone(traced: Traced) -> tuple[tuple[str, bool], ...]:

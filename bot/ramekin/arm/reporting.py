@@ -130,6 +130,7 @@ def _calibration(material: Material, question: Question, answer: Answer, name: s
         dev_trajectories=len(dev.trajectories) if dev else 0,
         dev_tokens=dev.role_tokens if dev else 0,
         held_out=material.held_out,
+        dev_watched=material.dev_watched,
         dev=_data(question.lock.data.get(f"data:{name}:dev")),
         template=material.template,
         data_sha256=_digest(found),
