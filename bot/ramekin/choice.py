@@ -63,11 +63,11 @@ class ReportedCalibration(_Part):
         dev_watched: Whether neurons were watched in them, too: `ramekin compare` shows likelihood on such where the
             method decides nothing by it.
         dev: Where they are from, if the manifest names some.
-        template: Digest of the chat template; None where texts were given, or where an older report does not say.
+        template: Digest of the chat template; None where texts were given.
         data_sha256: Digest of the token ids of all trajectories in which neurons were watched, in whatever order.
         dev_sha256: The same of the development trajectories.
         split_half: How far two halves of the trajectories agree on the neurons that do most in the role (Jaccard); None
-            for one trajectory alone, or where neurons were not watched.
+            for a single one, or where neurons were not watched.
         scored: Where scores are from: `measured` on the development data as the share of right answers, or `given` in
             the manifest; None where there are none, or where an older report does not say.
         warnings: What looked wrong.
@@ -186,8 +186,7 @@ class ReportedComparison(_Part):
         margin: How far it is ahead, by the signal that decided, of the next best among those between which it did.
         top_k: Share of each layer's neurons that count as salient.
         dtype: Element type that models were run in.
-        device: What they were run on: `cpu`, or the GPU's name. This and the two versions are of the run that chose;
-            they are part of no key, and nothing that was merged is compared by them.
+        device: What they were run on: `cpu`, or the GPU's name. Like the versions, part of no key.
         torch: Version of torch.
         transformers: Version of transformers.
         template: Digest of the chat template, if all benchmarks have one; None where texts were given.

@@ -13,7 +13,7 @@ from ramekin.lock.model import Lock
 from ramekin.manifest.model import Manifest
 from ramekin.manifest.reading import LoadedManifest
 from ramekin.plan.adapters import describe_adapter, foreign_copies
-from ramekin.plan.compatibility import compare_checkpoints
+from ramekin.plan.compatibility import Finding, compare_checkpoints
 from ramekin.plan.cost import PlannedCost, estimate_cost
 from ramekin.plan.difference import changes_between
 from ramekin.plan.disk import Room, choose_mode
@@ -81,15 +81,7 @@ def make_plan(  # noqa: PLR0913
 ) -> MadePlan:
     """Tell what a run would do, from metadata and headers alone.
 
-    Args:
-        loaded: The manifest.
-        lock: Its lock.
-        sources: Where the pinned files are.
-        standing: What the target holds.
-        store: What is on this machine already.
-        allowed: What the user has explicitly allowed.
-        room: Where it would write.
-        watched: Whether models will be watched at work though the manifest's method watches none.
+    Where models will be `watched` at work whatever the manifest's method is, they have to be such as can be.
 
     Raises:
         SourceError: A source cannot be read.
@@ -99,17 +91,12 @@ def make_plan(  # noqa: PLR0913
     manifest = loaded.manifest
     facts = _facts(manifest, lock, sources)
     base, experts = facts["base"], {role: fact for role, fact in facts.items() if role != "base"}
-    watched = watched or manifest.method.uses_benchmarks
-    findings = compare_checkpoints(base, experts, watched=watched)
-    if watched:
-        findings = (*find_neuronless(base), *findings)
-    fit = not any(finding.severity == "error" for finding in findings)
-    output = manifest.output
-    layout = lay_out(base, experts, dtype=output.dtype, shard_size=output.shard_size) if fit else None
-    findings = (*findings, *find_rounded(layout, donors_of(manifest))) if layout else findings
+    findings, layout = _laid_out(manifest, base, experts, watched=watched or manifest.method.uses_benchmarks)
     licence = inherited(manifest, lock)
     against = objections(manifest, lock, standing, licence, allowed)
-    action, reason = _action(manifest, lock, standing, fits=fit and not licence.problems, against=against)
+    action, reason = _action(
+        manifest, lock, standing, fits=layout is not None and not licence.problems, against=against
+    )
     cost = _cost(manifest, lock, layout, store, room) if layout else None
     plan = Plan(
         schema_version=1,
@@ -130,6 +117,19 @@ def make_plan(  # noqa: PLR0913
         evaluation=plan_evaluation(manifest),
     )
     return MadePlan(plan, layout, against, room)
+
+
+def _laid_out(
+    manifest: Manifest, base: CheckpointFacts, experts: Mapping[str, CheckpointFacts], *, watched: bool
+) -> tuple[tuple[Finding, ...], Layout | None]:
+    """What is to be told of the checkpoints, and the files to write; None where they do not fit."""
+    findings, output = compare_checkpoints(base, experts, watched=watched), manifest.output
+    if watched:
+        findings = (*find_neuronless(base), *findings)
+    if any(finding.severity == "error" for finding in findings):
+        return findings, None
+    layout = lay_out(base, experts, dtype=output.dtype, shard_size=output.shard_size)
+    return (*findings, *find_rounded(layout, donors_of(manifest))), layout
 
 
 def confirm_layout(
