@@ -1,7 +1,8 @@
 """A manifest's benchmarks on this machine: recorded runs fetched, checked and read, before anything heavy is."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ramekin.assembling import assembled
 from ramekin.errors import UsageError
@@ -16,7 +17,7 @@ from ramekin.sources import Sources
 from ramekin.workbench import Workbench
 
 if TYPE_CHECKING:
-    from ramekin.arm.reading import Material
+    from ramekin.arm.reading import Inspected, Material
 
 
 def read_benchmarks(
@@ -42,6 +43,32 @@ def read_benchmarks(
         IncompatibleError: The tokenizer or the chat template cannot be worked with.
     """
     manifest = loaded.manifest
+    data, tokenizer = _fetched(bench, loaded, lock, sources)
+    from ramekin.arm.reading import read_materials
+
+    develop = isinstance(method, Choosing) and develops(method, manifest.benchmarks)
+    keep = isinstance(method, Choosing) and method.keeps_apart and not everything
+    return read_materials(manifest, data, tokenizer, develop=develop, keep=keep, show=everything)
+
+
+def inspect_benchmarks(bench: Workbench, loaded: LoadedManifest, lock: Lock, sources: Sources) -> "Inspected":
+    """Read a manifest's recorded runs as far as that can be done, to see what is found in them.
+
+    Raises:
+        RamekinError: As `read_benchmarks`, but for what is wrong with roles and runs.
+    """
+    manifest, method = loaded.manifest, loaded.manifest.method
+    data, tokenizer = _fetched(bench, loaded, lock, sources)
+    from ramekin.arm.reading import inspect_materials
+
+    develop = isinstance(method, Choosing) and develops(method, manifest.benchmarks)
+    keep = isinstance(method, Choosing) and method.keeps_apart
+    return inspect_materials(manifest, data, tokenizer, develop=develop, keep=keep)
+
+
+def _fetched(bench: Workbench, loaded: LoadedManifest, lock: Lock, sources: Sources) -> tuple[Mapping[str, Path], Any]:
+    """Recorded runs by their role in the lock, and the base's tokenizer."""
+    manifest = loaded.manifest
     if not manifest.benchmarks:
         raise UsageError(
             f"{loaded.path}: there are no `benchmarks`", "write what the merge is to be good at: docs/arm.md shows how"
@@ -52,13 +79,9 @@ def read_benchmarks(
     files = {name: path for name, path in fetched.files["base"].items() if not _is_heavy(name)}
     with enough_to_load():
         from ramekin.arm.hosting import load_tokenizer
-        from ramekin.arm.reading import read_materials
 
         with assembled(files) as directory:
-            tokenizer = load_tokenizer(directory)
-    develop = isinstance(method, Choosing) and develops(method, manifest.benchmarks)
-    keep = isinstance(method, Choosing) and method.keeps_apart and not everything
-    return read_materials(manifest, data, tokenizer, develop=develop, keep=keep, show=everything)
+            return data, load_tokenizer(directory)
 
 
 def develops(method: Choosing, benchmarks: Mapping[str, Benchmark]) -> bool:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ramekin.benchmarks import read_benchmarks
+from ramekin.benchmarks import inspect_benchmarks, read_benchmarks
 from ramekin.errors import UsageError
 from ramekin.lock.making import LockPolicy, settle_lock
 from ramekin.manifest.model import Manifest
@@ -21,34 +21,21 @@ from ramekin.workbench import Workbench
 if TYPE_CHECKING:
     from ramekin.arm.asking import Answer, Question
     from ramekin.arm.deciding import Decision
-    from ramekin.arm.reading import Material
+    from ramekin.arm.reading import Inspected
     from ramekin.choice import ReportedComparison
 
 
-@dataclass(frozen=True)
-class FoundRoles:
-    """What the parsers found.
-
-    Attributes:
-        manifest: The manifest.
-        materials: By benchmark.
-    """
-
-    manifest: Manifest
-    materials: "Mapping[str, Material]"
-
-
-def find_roles(bench: Workbench, path: Path, policy: LockPolicy) -> FoundRoles:
-    """Read all benchmarks: of the checkpoints only the base's tokenizer is needed.
+def find_roles(bench: Workbench, path: Path, policy: LockPolicy) -> "tuple[Manifest, Inspected]":
+    """Read all benchmarks as far as that can be done: of the checkpoints only the base's tokenizer is needed.
 
     Raises:
         UsageError: The manifest has no benchmarks.
-        DamagedError: A file is not what it should be; with every problem.
+        RamekinError: As fetching does; what is wrong with runs and roles is part of what comes back.
     """
     loaded = read_manifest(path)
     sources = bench.sources(loaded.directory)
     lock = settle_lock(loaded, sources, policy).lock
-    return FoundRoles(loaded.manifest, read_benchmarks(bench, loaded, lock, sources, loaded.manifest.method))
+    return loaded.manifest, inspect_benchmarks(bench, loaded, lock, sources)
 
 
 def compare(bench: Workbench, prepared: Prepared, device: str) -> "ReportedComparison":

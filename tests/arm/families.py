@@ -60,10 +60,40 @@ MIXTURES: Final[Mapping[str, tuple[str, dict[str, Any]]]] = {
     "gpt-oss": ("GptOssConfig", SMALL | _HEAD | {"num_local_experts": 4, "num_experts_per_tok": 2}),
 }
 
+_ROPE: Final = {"rope_theta": 10_000.0}
+_LONG: Final = _ROPE | {
+    "rope_type": "longrope",
+    "short_factor": [1.0] * 4,
+    "long_factor": [1.0, 3.0, 9.0, 30.0],
+    "original_max_position_embeddings": 80,
+    "factor": 2.0,
+}
+_DYNAMIC: Final = {"max_position_embeddings": 80, "rope_parameters": _ROPE | {"rope_type": "dynamic", "factor": 4.0}}
+
+TURNING: Final[Mapping[str, tuple[str, dict[str, Any]]]] = {
+    "phi3-longrope": ("Phi3Config", SMALL | {"original_max_position_embeddings": 80, "rope_parameters": _LONG}),
+    "llama-longrope": ("LlamaConfig", SMALL | {"rope_parameters": _LONG}),
+    "llama-dynamic": ("LlamaConfig", SMALL | _DYNAMIC),
+    "gemma3-mixed": (
+        "Gemma3TextConfig",
+        SMALL
+        | _HEAD
+        | {
+            "query_pre_attn_scalar": 8,
+            "layer_types": ["sliding_attention", "full_attention"],
+            "rope_parameters": {
+                "sliding_attention": _ROPE | {"rope_type": "default"},
+                "full_attention": _LONG,
+            },
+        },
+    ),
+}
+"""Models that turn keys and queries otherwise in texts of more than 80 tokens."""
+
 
 def build(family: str, seed: int = 0) -> nn.Module:
     """A model of a family, with random weights and biases that are not 0."""
-    name, settings = (DENSE | MIXTURES)[family]
+    name, settings = (DENSE | MIXTURES | TURNING)[family]
     torch.manual_seed(seed)
     config = getattr(transformers, name)(**settings)
     model = transformers.AutoModelForCausalLM.from_config(config, attn_implementation="eager").eval()

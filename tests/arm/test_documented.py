@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from ramekin.arm.repair import LIKELIHOOD_GAP, SCORE_GAP
-from ramekin.arm.roles.finding import LONGEST
+from ramekin.arm.roles.looking import LONGEST
 from ramekin.arm.roles.parsers import PARSERS
 from ramekin.arm.roles.trajectories import read_trajectories
 

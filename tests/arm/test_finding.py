@@ -2,15 +2,18 @@
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from chats import CHATML, tokenizer
 
-from ramekin.arm.roles.finding import Role, Search, find_roles
+from ramekin.arm.roles.finding import Role, find_roles
+from ramekin.arm.roles.looking import Search
 from ramekin.arm.roles.parsers import PARSERS, Parser
 from ramekin.arm.roles.rendering import Rendered, Renderer
 from ramekin.arm.roles.trajectories import Trajectory
+from ramekin.arm.tracing import together
 from ramekin.errors import DamagedError, IncompatibleError
 
 TOKENIZER = tokenizer()
@@ -28,7 +31,10 @@ def run(number: int, *turns: str, shown: set[int] = frozenset(), after: str = ""
 def find_role(
     trajectories: Sequence[Trajectory], tokenizer: Any, renderer: Callable[[], Renderer], search: Search
 ) -> Role:
-    return find_roles(trajectories, tokenizer, renderer, [search], "the trajectories")[0]
+    (role,) = find_roles(trajectories, tokenizer, renderer, [search], "the trajectories")
+    if problem := role.unread or role.empty:
+        raise DamagedError(problems=[problem])
+    return role
 
 
 def find(*trajectories: Trajectory, parser: str | Parser = "tool-call", **options: object) -> Role:
@@ -67,12 +73,59 @@ def test_violations_are_counted_and_left_out() -> None:
     assert words(role) == words(role, 1) == CALL
 
 
+def test_how_many_turns_have_violations() -> None:
+    bad = '<tool_call>{"name"</tool_call>'
+    role = find(run(1, f"{bad} {bad}", CALL, "talk"), run(2, CALL, "<tool_call>x", "<tool_call>y"), run(3, CALL))
+    assert (role.violations, role.violating, role.violating_turns, role.turns) == (4, 2, 3, 7)
+    assert (role.violation_rate, role.turn_violation_rate) == (2 / 3, 3 / 7)
+    # Demonstrations are nobody's turns, and of the last turn alone there is one.
+    shown = find(run(1, bad, CALL, shown={2}), run(2, bad, CALL), shown_turns=0, last_turn=True)
+    assert (shown.violations, shown.violating_turns, shown.turns) == (0, 0, 2)
+    shown = find(run(1, bad, CALL, shown={2}), run(2, bad, f"{CALL} more"))
+    assert (shown.violations, shown.violating_turns, shown.turns) == (1, 1, 3)
+    # Of what there is twice each counts once; of texts that are given nobody knows the turns.
+    assert find(run(1, bad, CALL), run(1, bad, CALL)).turns == 2
+    given = Trajectory("a", "a", text=f"x {CALL}", spans=((2, 9),))
+    assert (find(given).turns, find(given).turn_violation_rate) == (0, 0)
+
+
+def test_calls_that_the_tools_do_not_allow_are_violations() -> None:
+    tools = [{"type": "function", "function": {"name": "lookup", "parameters": {"required": ["query"]}}}]
+    other = CALL.replace("lookup", "book")
+    without = CALL.replace("query", "quarry")
+    runs = [replace(run(1, CALL, other), tools=tuple(tools)), replace(run(2, without, f"{CALL} "), tools=tuple(tools))]
+    role = find(*runs)
+    assert words(role) == words(role, 1) == CALL
+    assert (role.violations, role.violating, role.violating_turns, role.turns) == (2, 2, 2, 4)
+    assert find(*(replace(each, tools=None) for each in runs)).violations == 0
+
+
+def test_a_click_on_what_the_page_does_not_offer_is_a_violation() -> None:
+    page = "Observation: shoes\n\nAvailable Actions:\n{'has_search_bar': False, 'clickables': ['buy now', 'b000']}"
+    said = run(1, "Action: click[Buy Now]", "Action: click[B001]", "Action: click[B001]").messages
+    messages = [*said[:1], {"role": "user", "content": page}, said[2], {"role": "user", "content": page}, *said[4:]]
+    role = find(Trajectory("a", "a", tuple(messages)), parser="webshop")
+    # What the third turn was offered is not known.
+    assert words(role) == "Action: click[Buy Now]Action: click[B001]"
+    assert (role.violations, role.violating_turns, role.turns) == (1, 1, 3)
+
+
 def test_a_span_that_the_limit_cuts_is_left_out_whole() -> None:
     whole = find(run(1, CALL, CALL)).trajectories[0]
     second = find(run(1, CALL, CALL), limit=len(whole.ids) - 1)
     assert words(second) == CALL
     assert second.cut == 1
-    assert find(run(1, CALL, CALL), limit=len(whole.ids)).trajectories[0] == whole
+    assert find(run(1, CALL, CALL), limit=len(whole.ids)).trajectories[0] == replace(whole, length=len(whole.ids))
+
+
+def test_how_long_a_trajectory_is_in_all() -> None:
+    """Some models do otherwise in longer texts, also where no role is there any more."""
+    run_on = run(1, CALL, after="x" * 50)
+    found = find(run_on).trajectories[0]
+    assert found.length == len(TOKENIZER(found.text, add_special_tokens=False)["input_ids"]) > len(found.ids) + 40
+    assert find(run_on, limit=len(found.ids) + 3).trajectories[0].length == len(found.ids) + 3
+    (text,) = together({"role": find(run_on)})
+    assert (len(text.ids), text.whole) == (len(found.ids), found.length)
 
 
 def test_what_is_there_twice_counts_once() -> None:

@@ -54,6 +54,15 @@ def test_texts_without_the_role_are_left_as_they_are() -> None:
     assert halved([weighed])[0].weights == {"first": 2.0, "said": 0.5}
 
 
+def test_texts_that_end_elsewhere_are_told_apart_where_that_counts() -> None:
+    """As for models that turn otherwise in longer texts: to them these two are not the same."""
+    texts = [Text((1, 2, 3), {"role": (2,)}, length=length) for length in (5, 9)]
+    found = halved(texts, whole=True)
+    assert {text.length: half_of(text) for text in found} == {
+        text.length: half_of(text) for text in halved(texts[::-1], whole=True)
+    }
+
+
 def test_beside_tracing_each_half_alone() -> None:
     model = model_of("mean")
     found = Observer(layers(), {"x": material(TEXTS)}, "float32", budget=60).measure(

@@ -80,13 +80,16 @@ def logits(model: nn.Module) -> torch.Tensor:
 @pytest.mark.parametrize("family", DENSE)
 def test_every_architecture(family: str, tmp_path: Path) -> None:
     made = save(tmp_path, family)
-    layers, names = structure_of(made.sources.files["base"], made.names)
+    structure = structure_of(made.sources.files["base"], made.names)
+    layers, names = structure.layers, structure.checkpoint_names
     model = made.loaded("base")
     assert layers == find_layers(model)
     assert names == checkpoint_names(model, made.names)
     assert {place.tensor for layer in layers for place in layer.places} <= names.keys()
     host = made.host()
-    assert (host.layers, host.checkpoint_names) == (layers, names)
+    assert host.structure == structure
+    assert structure.positions == (128 if family in {"gpt2", "opt", "gptj"} else None)
+    assert not structure.by_length
     assert "_resident" not in vars(host), "nothing is loaded for that"
     for expert in ("b", "a", "b"):
         assert torch.equal(logits(host.expert(expert)), logits(made.loaded(expert)))

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from ramekin.arm.roles.parsers import PARSERS, Parser, json_values, matching, merged, officebench
 
 CALL = '{"name": "book", "arguments": {"seat": "12{A}", "note": "}</tool_call> 🎫", "nested": {"a": [{"b": 1}]}}}'
+LONG = "1" * 5000
 REACT = '{"name": "lookup", "arguments": {"q": "A{1} \\" }"}}'
 
 
@@ -59,6 +60,10 @@ def texts(parser: str | Parser, turn: str) -> tuple[list[str], int]:
             ['<tool_call>{"name": "x", "arguments": "{\\"a\\": 1}"}</tool_call>'],
             0,
         ),
+        # More digits than Python reads
+        ("tool-call", f'<tool_call>{{"name": "x", "arguments": {{"a": {LONG}}}}}</tool_call>', [], 1),
+        ("react-json", f'Action: {{"name": "x", "arguments": {{"a": {LONG}}}}}', [], 1),
+        ("officebench", f'<answer>{{"app": "a", "action": "b", "n": {LONG}}}</answer>', [], 1),
         # Mistral
         ("tool-call", f"[TOOL_CALLS] [{CALL}]", [f"[TOOL_CALLS] [{CALL}]"], 0),
         ("tool-call", '[TOOL_CALLS]book[ARGS]{"seat": "}"}', ['[TOOL_CALLS]book[ARGS]{"seat": "}"}'], 0),
@@ -178,6 +183,7 @@ def test_json_values() -> None:
     assert texts(json_values("first"), turn)[0] == ['[1, {"a": "]"}]']
     assert texts(json_values("last"), turn)[0] == ['{"b": "}"}']
     assert texts(json_values("last"), "none") == ([], 0)
+    assert texts(json_values("all"), f'{{"a": {LONG}}} then {{"b": 1}}') == (['{"b": 1}'], 0)
 
 
 ARGUMENTS = st.recursive(

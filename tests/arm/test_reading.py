@@ -13,7 +13,8 @@ import pytest
 from chats import CHATML, tokenizer
 
 from ramekin.arm.asking import Terms
-from ramekin.arm.reading import Material, read_alone, read_materials
+from ramekin.arm.reading import Inspected, Material, inspect_materials, read_materials
+from ramekin.arm.reporting import read_alone
 from ramekin.benchmarks import develops
 from ramekin.errors import DamagedError, IncompatibleError
 from ramekin.manifest.benchmarks import Benchmark
@@ -55,6 +56,10 @@ class Shelf:
             text = found if isinstance(found, str) else "\n".join(map(json.dumps, found))
             self.data[f"data:{name}:{use}"] = self.directory / f"{name}-{use}.jsonl"
             self.data[f"data:{name}:{use}"].write_text(text)
+
+    def inspect(self, *, develop: bool = False, template: str | None = CHATML) -> Inspected:
+        manifest: Any = SimpleNamespace(benchmarks=self.benchmarks)
+        return inspect_materials(manifest, self.data, tokenizer(template), develop=develop)
 
     def read(self, *, develop: bool = False, show: bool = False, template: str | None = CHATML) -> dict[str, Material]:
         manifest: Any = SimpleNamespace(benchmarks=self.benchmarks)
@@ -311,6 +316,15 @@ def test_a_template_of_its_own(shelf: Shelf) -> None:
     assert found.template == hashlib.sha256(own.encode()).hexdigest()
 
 
+def test_a_template_that_is_no_text(shelf: Shelf) -> None:
+    shelf.put(calibration=chats(2), template="")
+    (shelf.directory / "template.jinja").write_bytes(b"\xff\xfe{{ messages }}")
+    with pytest.raises(DamagedError, match=r"template\.jinja cannot be read: 'utf-8' codec") as caught:
+        shelf.read()
+    assert caught.value.exit_code == 6
+    assert len(caught.value.problems) == 1
+
+
 def test_markers_of_the_manifest(shelf: Shelf) -> None:
     """Nothing ends the assistant's turn but a line, which a probe takes for what it is not."""
     own = "{% for m in messages %}{{ 'Q: ' if m.role == 'user' else 'A: ' }}{{ m.content }}\n\n{% endfor %}"
@@ -356,3 +370,64 @@ def test_the_limit_on_tokens_cuts_the_role(shelf: Shelf) -> None:
     assert found.cut == 4
     assert spoken(found)
     assert all(len(traced.ids) <= 40 for traced in found.trajectories)
+
+
+# What there is to be seen where something is wrong.
+
+
+def test_everything_is_shown_that_can_be(shelf: Shelf) -> None:
+    odd = "x <|im_end|>\n y"
+    shelf.put("good", calibration=chats(10))
+    shelf.put("empty", calibration=chats(10), role="webshop")
+    shelf.put("odd", calibration=[*chats(3), chat(3, odd), chat(4, odd)])
+    shelf.put("torn", calibration="{")
+    shelf.put("mixed", calibration=chats(3), dev=chats(3, 2))
+    with pytest.raises(DamagedError) as caught:
+        shelf.read(develop=True)
+    found = shelf.inspect(develop=True)
+    assert [*found.materials] == ["good", "empty", "odd", "mixed"]
+    assert found.error
+    # What is wrong is the same, and here also what is wrong behind it.
+    assert {each.what for each in caught.value.problems} <= {each.what for each in found.error.problems}
+    told = [each.what for each in found.error.problems]
+    assert len(told) == len(set(told))
+    for words in ("ARM_EMPTY_ROLE: in `benchmarks.empty.calibration`", "trajectories of `benchmarks.odd.calibration`"):
+        assert sum(words in what for what in told) == 1, told
+    assert any("`benchmarks.mixed` has 1 tasks both in" in what for what in told)
+    empty = found.materials["empty"].role
+    assert (empty.without, empty.turns, empty.trajectories, empty.samples) == (8, 16, [], [])
+    assert len(empty.unmarked) == 3
+    assert empty.unmarked[0].text.startswith("first ")
+    assert "do " not in empty.unmarked[0].text, "only what the assistant says"
+    seen = found.materials["odd"]
+    assert seen.dev
+    assert {**seen.role.dropped, **seen.dev.dropped}.keys() == {"run-3", "run-4"}
+    assert spoken(seen.role)
+
+
+def test_no_role_can_be_looked_at_and_not_worked_with(shelf: Shelf) -> None:
+    shelf.put(calibration=chats(4), role="none")
+    found = shelf.inspect()
+    assert found.error is None
+    assert found.materials["tau"].role.unmarked[0].text == "first 0\nthen 0"
+    with pytest.raises(DamagedError, match="ARM_EMPTY_ROLE"):
+        shelf.read()
+
+
+def test_runs_of_one_task_alone_are_shown(shelf: Shelf) -> None:
+    shelf.put(calibration=[chat(number, f"said {number}", task="one") for number in range(3)])
+    found = shelf.inspect(develop=True)
+    assert found.error
+    assert "has runs of one task alone" in str(found.error)
+    assert len(found.materials["tau"].role.trajectories) == 3
+
+
+def test_tags_of_an_answer(shelf: Shelf) -> None:
+    said = 'so <answer> {"app": "a", "action": "b"} </answer>.'
+    shelf.put("bare", calibration=[chat(0, said)], role="officebench")
+    shelf.put("kept", calibration=[chat(0, said)], role={"name": "officebench", "keep_tags": True})
+    found = shelf.read()
+    assert spoken(found["bare"].role) == [['{"app": "a", "action": "b"}']]
+    assert spoken(found["kept"].role) == [['<answer> {"app": "a", "action": "b"} </answer>']]
+    assert [str(benchmark.role) for benchmark in shelf.benchmarks.values()] == ["officebench", "officebench, tags kept"]
+    assert "keep_tags" not in shelf.benchmarks["bare"].model_dump_json(), "keys stay what they were"

@@ -138,13 +138,6 @@ def test_a_hook_that_is_not_called() -> None:
         trace(model, layers, made(2))
 
 
-@pytest.mark.parametrize("family", ["gpt2", "opt"])
-def test_texts_that_are_longer_than_the_model_can_read(family: str) -> None:
-    model = build(family)
-    with pytest.raises(IncompatibleError, match="a trajectory has 200 tokens"):
-        trace(model, find_layers(model), [Text((5,) * 200, {"a": (199,)})])
-
-
 def test_a_prefix_counts_for_each_text_of_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     model, texts = build("llama"), made(6, prefix=90)
     read, sizes = tracing._Reader.read, []

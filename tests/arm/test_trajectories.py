@@ -177,6 +177,36 @@ def test_every_problem_is_told_with_its_line(tmp_path: Path) -> None:
     assert "is not JSON" in caught.value.problems[0].what
 
 
+LONG = "1" * 5000
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        (f'{{"messages": []}}\n{{"messages": [], "n": {LONG}}}\n{{"n": {LONG}}}\n', [2, 3]),
+        (f'[\n{{"messages": []}},\n{{"messages": [], "n": {LONG}}}\n]', [3]),
+        (f'[{{"messages": [], "n": -{LONG}}}]', [1]),
+        (f'{{\n"simulations": [{{"messages": []}}],\n\n"n": {LONG}}}', [4]),
+        (
+            (
+                '{"messages": []}\n{"messages": [{"role": "assistant", "tool_calls": '
+                f'[{{"name": "f", "arguments": "{{\\"a\\": {LONG}}}"}}]}}]}}'
+            ),
+            [2],
+        ),
+        (f'{{"messages": [], "tools": "[{LONG}]"}}', [1]),
+    ],
+)
+def test_numbers_of_more_digits_than_python_reads(tmp_path: Path, text: str, lines: list[int]) -> None:
+    (tmp_path / "data.jsonl").write_text(text)
+    with pytest.raises(DamagedError) as caught:
+        read_trajectories(tmp_path / "data.jsonl")
+    assert [problem.line for problem in caught.value.problems] == lines
+    for problem in caught.value.problems:
+        assert "not JSON: a number has more than 4300 digits" in problem.what
+        assert len(problem.what) < 200
+
+
 def test_files_that_have_none(tmp_path: Path) -> None:
     empty = tmp_path / "empty.jsonl"
     empty.write_text("\n")

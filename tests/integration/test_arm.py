@@ -93,6 +93,38 @@ def test_roles(world: World) -> None:
     for name in BENCHMARKS:
         assert name in found
     assert not (world.directory / "merge.lock").exists(), "looking leaves nothing"
+    calls = done.data["benchmarks"]["calls"]["calibration"]
+    assert (calls["turns"], calls["violating_turns"], calls["turn_violation_rate"]) == (14, 0, 0)
+    assert "violations    0 in 0 of 7 trajectories (0.0%) and 0 of 14 turns (0.0%)" in text
+    assert done.data["problems"] == []
+
+
+def test_roles_are_shown_where_they_are_needed_most(world: World) -> None:
+    """One benchmark has another role than its runs, of another many runs cannot be used, and the third is as it was."""
+    write_manifest(world, **{"role: assistant": "role: webshop"})
+    lines = (world.directory / "code.jsonl").read_text().splitlines()
+    lines[-1] = lines[-1].replace("OK", r"<|im_end|>\n OK")
+    (world.directory / "code.jsonl").write_text("\n".join(lines))
+    done = world.ramekin("roles", "merge.yaml")
+    assert done.code == 6
+    assert [line[:5] for line in done.error_lines] == ["error", " hint"] * 2
+    assert "error: 1 of 7 trajectories of `benchmarks.code.calibration` cannot be used: `code-6`" in done.err
+    assert "error: ARM_EMPTY_ROLE: in `benchmarks.notes.calibration`" in done.err
+    assert "1 not to be used" in done.out
+    assert "not used      code-6: " in done.out
+    assert "⟦ls -la /srv/0⟧" in done.out
+    assert "⟦<tool_call>" in done.out
+    assert "0, 7 without the role" in done.out
+    assert "notes-0: what the assistant says, in which there is no role" in done.out
+    assert f"| It is {SECRET}, and number 0." in done.out
+    found = world.ramekin("roles", "merge.yaml", "--json")
+    assert found.code == 6
+    assert len(found.data["problems"]) == 2
+    assert found.data["benchmarks"]["notes"]["calibration"]["without"] == 7
+    assert found.data["benchmarks"]["notes"]["samples"][0]["pieces"][0][1] is False
+    write_manifest(world, **{"role: assistant": "role: none"})
+    assert "notes-0: what the assistant says" in world.ok("roles", "merge.yaml").out
+    fails(world.ramekin("merge", "merge.yaml", "--out", "out"), 6, "ARM_EMPTY_ROLE", "benchmarks.notes")
 
 
 def test_what_is_merged(merged: tuple[World, Done]) -> None:
@@ -358,6 +390,48 @@ def test_what_is_wrong_with_runs_is_told_before_anything_is_loaded(world: World)
     fails(done, 6, "code.jsonl", "3")
     assert watched(done) == []
     assert not (world.directory / "out").exists()
+
+
+def test_what_is_longer_than_learned_positions_is_refused_before_weights_are_loaded(world: World) -> None:
+    """Development data, and prompts with their answers: models with 256 positions, and a token for each byte."""
+    import torch
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    files = {name: text for name, text in checkpoint("coder").items() if "token" in name or "template" in name}
+    sizes = {"vocab_size": 272, "n_embd": 16, "n_layer": 2, "n_head": 2, "n_positions": 256}
+    for name in ("base", "coder", "tool"):
+        torch.manual_seed(0)
+        GPT2LMHeadModel(GPT2Config(**sizes, bos_token_id=1, eos_token_id=2)).save_pretrained(world.directory / name)
+        for file, text in files.items():
+            (world.directory / name / file).write_bytes(text)
+
+    def write(use: str, first: int, length: int) -> None:
+        lines = []
+        for number in range(first, first + 4):
+            asked = {"role": "user", "content": "x" * length + str(number)}
+            messages = [asked, {"role": "assistant", "content": f"run ls {number}"}]
+            lines.append(json.dumps({"id": f"r{number}", "task_id": f"t{number}", "messages": messages}))
+        (world.directory / f"{use}.jsonl").write_text("\n".join(lines))
+
+    text = (
+        "version: 1\nbase: ./base\nexperts: {coder: ./coder, tool: ./tool}\nmethod: {name: arm, pool: [average]}\n"
+        "benchmarks:\n  code: {expert: coder, role: assistant, calibration: ./calibration.jsonl, dev: ./dev.jsonl}\n"
+        "output: {repo: demo/g}\ncard: {license: mit}\n"
+    )
+    write("calibration", 0, 20)
+    write("dev", 10, 300)
+    world.manifest(text)
+    done = world.ramekin("merge", "merge.yaml", "--out", "out")
+    fails(done, 5, "`benchmarks.code.dev`: `r10` takes 3", "and the models have 256 positions", "max_tokens: 256")
+    assert watched(done) == []
+    (world.directory / "merge.lock").unlink()
+    write("dev", 10, 100)
+    world.manifest(text.replace("./dev.jsonl", "./dev.jsonl, evaluate: exact"))
+    done = world.ramekin("merge", "merge.yaml", "--out", "out")
+    fails(done, 5, "a prompt with an answer of 256 tokens takes 3", "set a lower `max_new_tokens`")
+    assert watched(done) == []
+    world.manifest(text.replace("./dev.jsonl", "./dev.jsonl, evaluate: exact, max_new_tokens: 4"))
+    assert watched(world.ok("merge", "merge.yaml", "--out", "out"))
 
 
 @pytest.mark.parametrize("samples", [None, True, False])

@@ -1034,6 +1034,36 @@ CHOICES = [
         "write the name of one",
     ),
     _wrong(
+        "tags-of-another",
+        whole() + tau(role="{name: webshop, keep_tags: true}  #!"),
+        "`benchmarks.tau.role` has `keep_tags`",
+        "leave it out: only `officebench` has tags to keep",
+    ),
+    _wrong(
+        "tags-of-json",
+        whole() + tau(role="{json: last, keep_tags: true}  #!"),
+        "`benchmarks.tau.role` has `keep_tags`",
+        "only `officebench`",
+    ),
+    _wrong(
+        "tags-of-nothing",
+        whole() + tau(role="{keep_tags: true}  #!"),
+        "`benchmarks.tau.role` is no role",
+        "write the name of one",
+    ),
+    _wrong(
+        "tags-text",
+        whole() + tau(role="{name: officebench, keep_tags: yes}  #!"),
+        "`benchmarks.tau.role.keep_tags` is the text `yes` where",
+        "keep_tags: true",
+    ),
+    _wrong(
+        "tags-near",
+        whole() + tau(role="{name: officebench, keep_tag: true}  #!"),
+        "`benchmarks.tau.role.keep_tag` is not a known key",
+        "did you mean `keep_tags`?",
+    ),
+    _wrong(
         "role-key",
         whole() + tau(role="{regexp: a}  #!"),
         "`benchmarks.tau.role.regexp` is not a known key",

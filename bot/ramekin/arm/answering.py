@@ -11,11 +11,14 @@ from typing import Any, Final
 import torch
 from torch import nn
 
+from ramekin.arm.positions import forget_lengths, see_that_it_fits, turning_by_length
 from ramekin.arm.reading import Prompt
 from ramekin.arm.tracing import device_of, only_reading
 
 AT_ONCE: Final = 16
-"""Prompts that are answered together."""
+"""Prompts that are answered together, where a model does the same in company."""
+
+SHORTER: Final = "set a lower `max_new_tokens` for the benchmark, or leave long runs out"
 
 _THOUGHTS: Final = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL)
 
@@ -46,16 +49,29 @@ def right_answers(
         judge: `exact`: the same text but for white space at the ends and thoughts; `json`: the same first JSON value.
         longest: Most tokens of an answer.
         part: Which of how many processes this is. Each asks every so-manieth batch; of the others' prompts it has NaN.
+
+    Raises:
+        IncompatibleError: A prompt with its answer is longer than the model can read.
     """
+    for prompt in prompts:
+        see_that_it_fits(model, read_with(prompt, longest), SHORTER)
     found = [math.nan] * len(prompts)
+    turning = turning_by_length(model)
+    together = 1 if turning else AT_ONCE
     order = sorted(range(len(prompts)), key=lambda number: -len(prompts[number].ids))
     with only_reading(model):
-        for first in range(part[0] * AT_ONCE, len(order), part[1] * AT_ONCE):
-            batch = order[first : first + AT_ONCE]
+        for first in range(part[0] * together, len(order), part[1] * together):
+            batch = order[first : first + together]
+            forget_lengths(turning)
             texts = _answers(model, tokenizer, [prompts[number] for number in batch], longest)
             for number, text in zip(batch, texts, strict=True):
                 found[number] = float(is_right(text, prompts[number].answer, judge))
     return found
+
+
+def read_with(prompt: Prompt, longest: int) -> int:
+    """Tokens that a model reads for an answer of the most tokens: the last one is said, not read."""
+    return len(prompt.ids) + longest - 1
 
 
 def is_right(answer: str, recorded: str, judge: str) -> bool:

@@ -13,6 +13,7 @@ from torch import nn
 
 from ramekin.arm.alignment import alignment
 from ramekin.arm.architecture import Layer, tensors_of
+from ramekin.arm.fitting import see_that_all_fit
 from ramekin.arm.hosting import Host, dtype_of, load_tokenizer
 from ramekin.arm.measured import Aim, Kind, Measured, Observed
 from ramekin.arm.observing import Observer, mean_of_all, observe_all, observe_candidates
@@ -175,17 +176,19 @@ class Watching:
         alone = Means(means.resources, means.progress)
         dtype = dtype_of(question.layout, terms.trace_dtype)
         host = Host(question.layout, question.files, dtype, question.device, alone, neighbours=means.team.neighbours)
-        names = host.checkpoint_names
-        aligned = alignment(question.layout, question.files, host.layers, names) if not means.team.rank else {}
+        structure, names = host.structure, host.structure.checkpoint_names
+        see_that_all_fit(question.materials, structure.positions)
+        aligned = alignment(question.layout, question.files, structure.layers, names) if not means.team.rank else {}
         store = SaliencyStore(question.store)
         observer = Observer(
-            host.layers,
+            structure.layers,
             question.materials,
             f"{dtype} on {host.device_type}",  # what one kind of device computes is not compared with another's
             tokenizer=_tokenizer(question) if terms.aim.answers else None,
             budget=host.budget,
             store=store,
             team=means.team,
+            by_length=structure.by_length,
         )
 
         @contextmanager
@@ -198,9 +201,9 @@ class Watching:
         if terms.tune:
             tuned, observed = watched.tune(observed)
         shapes = {task.name: task.shape for shard in question.layout.shards for task in shard.tensors}
-        held = {name: shapes[names[name]] for name in sorted(tensors_of(host.layers))}
+        held = {name: shapes[names[name]] for name in sorted(tensors_of(structure.layers))}
         changed = watched.counted.known
-        found = question.materials, observed, changed, host.layers, names, held, dtype, aligned, tuned
+        found = question.materials, observed, changed, structure.layers, names, held, dtype, aligned, tuned
         return Answer(*found, device=host.device_name)
 
 

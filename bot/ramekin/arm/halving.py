@@ -5,6 +5,7 @@ traced once, for its half, and what all of them say is the sum of both: to know 
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Final, TypeVar
 
 from ramekin.arm.neurons import overlap, salient
@@ -17,13 +18,19 @@ HALVES: Final = ("first", "second")
 _V = TypeVar("_V")
 
 
-def halved(texts: Sequence[Text], role: str = "role") -> tuple[Text, ...]:
-    """Texts with one role as the role of their half, every other one by digest; other roles stay as they are."""
+def halved(texts: Sequence[Text], role: str = "role", *, whole: bool = False) -> tuple[Text, ...]:
+    """Texts with one role as the role of their half, every other one by digest; other roles stay as they are.
+
+    Args:
+        texts: What is read.
+        role: The role.
+        whole: Whether it counts how long they are in all.
+    """
     having = [number for number, text in enumerate(texts) if role in text.roles]
-    ranking = sorted(having, key=lambda number: text_digest(texts[number], role))
+    ranking = sorted(having, key=lambda number: text_digest(texts[number], role, whole=whole))
     half_of = {number: HALVES[rank % 2] for rank, number in enumerate(ranking)}
     return tuple(
-        Text(text.ids, _renamed(text.roles, role, half), _renamed(text.weights, role, half))
+        replace(text, roles=_renamed(text.roles, role, half), weights=_renamed(text.weights, role, half))
         if (half := half_of.get(number))
         else text
         for number, text in enumerate(texts)

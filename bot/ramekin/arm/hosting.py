@@ -3,6 +3,7 @@
 import importlib.util
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -12,6 +13,7 @@ from torch import nn
 
 from ramekin.arm.architecture import Layer, find_layers
 from ramekin.arm.candidates import Resident, build_candidates, checkpoint_names
+from ramekin.arm.positions import positions_of, turning_by_length
 from ramekin.arm.tracing import BUDGET, BUDGET_CPU
 from ramekin.assembling import assembled
 from ramekin.checkpoint.tensors import LowRank
@@ -64,8 +66,7 @@ class Host:
         device_type: `cpu` or `cuda`.
         device_name: `cpu`, or the GPU's name.
         budget: Tokens of a batch that its device is good for.
-        layers: Where its neurons are.
-        checkpoint_names: Names of its tensors in checkpoints, by those that they have in the model.
+        structure: What is known of it without weights.
 
     Args:
         layout: The tensors of a merge.
@@ -90,7 +91,7 @@ class Host:
         self._neighbours = neighbours
         self._statistics: dict[float, Probe] = {}
         self._names = [task.name for shard in layout.shards for task in shard.tensors]
-        self.layers, self.checkpoint_names = structure_of(files["base"], self._names)
+        self.structure = structure_of(files["base"], self._names)
         self._place = place_for(device, means.resources, layout.total_size)  # a GPU that is not there is told at once
         self.device_type = "cuda" if self._place else "cpu"
         self.device_name = torch.cuda.get_device_name() if self._place else "cpu"
@@ -213,8 +214,25 @@ def _first_line(error: Exception) -> str:
     return printable((str(error).splitlines() or [type(error).__name__])[0], 200)
 
 
-def structure_of(files: Mapping[str, Path], names: Sequence[str]) -> tuple[tuple[Layer, ...], dict[str, str]]:
-    """Where neurons are, without weights: the MLPs, and the model's names of tensors with those in its checkpoints.
+@dataclass(frozen=True)
+class Structure:
+    """What is known of a model without its weights.
+
+    Attributes:
+        layers: Where its neurons are.
+        checkpoint_names: Names of its tensors in checkpoints, by those that they have in the model.
+        positions: How many tokens it can read; None where its positions do not end.
+        by_length: Whether it turns otherwise in a longer text.
+    """
+
+    layers: tuple[Layer, ...]
+    checkpoint_names: Mapping[str, str]
+    positions: int | None = None
+    by_length: bool = False
+
+
+def structure_of(files: Mapping[str, Path], names: Sequence[str]) -> Structure:
+    """What a model is like, without weights.
 
     Args:
         files: The base's files by name; only its config is read.
@@ -236,4 +254,5 @@ def structure_of(files: Mapping[str, Path], names: Sequence[str]) -> tuple[tuple
             raise IncompatibleError(
                 f"transformers does not know the base: {_first_line(error)}", "use a base that transformers can load"
             ) from error
-    return find_layers(model), checkpoint_names(model, names)
+    layers, known = find_layers(model), checkpoint_names(model, names)
+    return Structure(layers, known, positions_of(model), bool(turning_by_length(model)))

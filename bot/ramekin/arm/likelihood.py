@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import nn
 
+from ramekin.arm.positions import reading_part_of, see_that_it_fits, turning_by_length
 from ramekin.arm.tracing import Text, batches, device_of, halved, only_reading, padded
 from ramekin.errors import DamagedError
 
@@ -38,13 +39,16 @@ def losses_of(
         part: Which of how many processes this is. Each reads every so-manieth batch; of the others' texts it has NaN.
 
     Raises:
+        IncompatibleError: A text is longer than the model can read.
         DamagedError: A logit is NaN.
         ResourceError: One text alone is too much for the GPU's memory.
     """
     found = [math.nan] * len(texts)
     chosen = [number for number, text in enumerate(texts) if any(text.roles.get(role, ()))]  # a position that is not 0
+    needed = [texts[number].roles[role][-1] + 1 for number in chosen]
+    see_that_it_fits(model, max(needed, default=1) - 1)  # the last token of a role is told, not read
     with only_reading(model):
-        every = [*batches([texts[number].roles[role][-1] + 1 for number in chosen], budget)]
+        every = [*batches(needed, 1 if turning_by_length(model) else budget)]
         waiting = every[part[0] :: part[1]]
         while waiting:
             batch = [chosen[index] for index in waiting[0]]
@@ -66,11 +70,12 @@ def _losses(model: nn.Module, batch: Sequence[Text], role: str) -> list[float]:
     """Of each text, the mean over the role's tokens. Only the logits that are needed by any text are computed."""
     device = device_of(model)
     positions = [[at for at in text.roles[role] if at] for text in batch]
-    length = max(each[-1] for each in positions)  # the last token of a role is told, not read
+    length = max(each[-1] for each in positions)
     read = padded([text.ids[:length] for text in batch], device)
     needed = sorted({at - 1 for each in positions for at in each})
     place = {at: number for number, at in enumerate(needed)}
-    output = model(input_ids=read, use_cache=False, logits_to_keep=torch.tensor(needed, device=device))
+    with reading_part_of(batch[0].whole, turning_by_length(model)):  # where there are such, the text is alone
+        output = model(input_ids=read, use_cache=False, logits_to_keep=torch.tensor(needed, device=device))
     losses = []
     for text, each, logits in zip(batch, positions, output.logits, strict=True):
         own = logits[torch.tensor([place[at - 1] for at in each], device=logits.device)].float()

@@ -9,6 +9,7 @@ bits, so that what comes out is the same for any.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from math import isnan, nan
 from typing import Any, get_args
 
@@ -39,9 +40,10 @@ class Observer:
         budget: Tokens of a batch, padding included.
         store: Where what was measured is kept.
         team: The processes that share the texts.
+        by_length: Whether the models turn otherwise in a longer text, and so read each alone (`arm.positions`).
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         layers: Sequence[Layer],
         materials: Mapping[str, Material],
@@ -51,10 +53,12 @@ class Observer:
         budget: int = BUDGET_CPU,
         store: SaliencyStore | None = None,
         team: Team | None = None,
+        by_length: bool = False,
     ) -> None:
         self.materials = materials
         self._layers = layers
-        self._dtype = dtype
+        self._dtype = f"{dtype}, each text alone" if by_length else dtype
+        self._by_length = by_length
         self._tokenizer = tokenizer
         self._budget = budget
         self._store = store
@@ -65,7 +69,7 @@ class Observer:
             )
             for name, material in materials.items()
         }
-        self._halved = {name: halved(texts) for name, texts in self._watched.items()}
+        self._halved = {name: halved(texts, whole=by_length) for name, texts in self._watched.items()}
         self._judged: dict[tuple[str, Kind], tuple[Text, ...]] = {}
         for name, material in materials.items():
             if material.dev:
@@ -180,21 +184,24 @@ class Observer:
 
     def _key(self, digest: str, name: str, kind: Kind) -> str:
         if kind == "halves":  # which text is in which of them is decided by what is read, and so is part of the key
-            return saliency_key(digest, reading_digest(self._watched[name], "role"), self._dtype, kind)
+            return saliency_key(digest, self._read(self._watched[name], "role"), self._dtype, kind)
         if kind in TRACED:
-            return saliency_key(digest, reading_digest(self._watched[name], kind), self._dtype)
+            return saliency_key(digest, self._read(self._watched[name], kind), self._dtype)
         if kind in JUDGED:
-            reading = reading_digest(self._judged[name, kind], "loss", ordered=True)
+            reading = self._read(self._judged[name, kind], "loss", ordered=True)
             return saliency_key(digest, reading, self._dtype, "loss")
         material = self.materials[name]
         asked = [(prompt.ids, prompt.answer) for prompt in material.prompts]
         return saliency_key(digest, prompts_digest(asked, material.judge, material.longest), self._dtype, kind)
 
+    def _read(self, texts: Sequence[Text], role: str, *, ordered: bool = False) -> str:
+        return reading_digest(texts, role, ordered=ordered, whole=self._by_length)
+
 
 def _only(texts: Sequence[Text], roles: Iterable[str]) -> list[Text]:
     """Texts with some of their roles alone."""
     kept = ((text, {role: at for role, at in text.roles.items() if role in roles}) for text in texts)
-    return [Text(text.ids, found, text.weights) for text, found in kept if found]
+    return [replace(text, roles=found) for text, found in kept if found]
 
 
 Loaded = tuple[str, nn.Module]

@@ -5,28 +5,20 @@ model reads the same token ids.
 """
 
 import hashlib
-import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from ramekin.arm.roles.finding import Role, Search, Traced, find_roles
+from ramekin.arm.parting import HELD_OUT, KEPT, not_apart, parted, same_texts, some_of
+from ramekin.arm.roles.finding import Role, find_roles
+from ramekin.arm.roles.looking import Search
 from ramekin.arm.roles.parsers import PARSERS
 from ramekin.arm.roles.rendering import Markers, Renderer
 from ramekin.arm.roles.trajectories import Trajectory, read_trajectories, shared_tasks
-from ramekin.errors import DamagedError, IncompatibleError, Problem
+from ramekin.errors import DamagedError, IncompatibleError
 from ramekin.manifest.benchmarks import Benchmark
 from ramekin.manifest.model import Manifest
-from ramekin.text import printable
-
-HELD_OUT: Final = 0.2
-"""Part of the tasks that is set aside where no development data are named (the project's choice)."""
-
-KEPT: Final = 0.5
-"""Part of the tasks of development data that is kept where coefficients are tuned (the project's choice)."""
-
-_SHOWN_TASKS: Final = 5
 
 
 @dataclass(frozen=True)
@@ -92,36 +84,75 @@ def read_materials(
         tokenizer: The base's, a fast one.
         develop: Whether development data are wanted: where none are named, part of the calibration data is set aside.
         keep: Whether half of the development data is kept for the end, when all is chosen.
-        show: Whether there are to be some also where nothing is decided by them: part of the calibration data then is
-            both, so that what is decided is what would be without.
+        show: Whether there are to be some also where nothing is decided by them; these stay calibration data, too.
 
     Raises:
         DamagedError: A file is not what it should be, a role is not found, or calibration and development data share
             tasks; the problems of all benchmarks at once.
         IncompatibleError: The tokenizer or the chat template cannot be worked with.
     """
+    found = _read(manifest, data, tokenizer, develop=develop, keep=keep, show=show)
+    if found.error:
+        raise found.error
+    return dict(found.materials)
+
+
+@dataclass(frozen=True)
+class Inspected:
+    """What benchmarks have to read, to be looked at.
+
+    Attributes:
+        materials: By benchmark, also where it cannot be worked with; not where there is nothing to be seen.
+        error: What is wrong with any of them; None if nothing is.
+    """
+
+    materials: Mapping[str, Material]
+    error: DamagedError | IncompatibleError | None
+
+
+def inspect_materials(
+    manifest: Manifest, data: Mapping[str, Path], tokenizer: Any, *, develop: bool, keep: bool = False
+) -> Inspected:
+    """Read all benchmarks of a manifest as far as they can be read; a role that is to be nothing may be empty.
+
+    Args and what is wrong are those of `read_materials`.
+    """
+    return _read(manifest, data, tokenizer, develop=develop, keep=keep, goes_on=True)
+
+
+def _read(
+    manifest: Manifest,
+    data: Mapping[str, Path],
+    tokenizer: Any,
+    *,
+    develop: bool,
+    keep: bool,
+    show: bool = False,
+    goes_on: bool = False,
+) -> Inspected:
     found: dict[str, Material] = {}
-    problems: list[Problem] = []
-    kind: type[DamagedError | IncompatibleError] = DamagedError
+    errors: list[DamagedError | IncompatibleError] = []
     for name, benchmark in manifest.benchmarks.items():
+        told = errors if goes_on else None
         try:
-            found[name] = _Reading(name, benchmark, data, tokenizer).material(develop=develop, keep=keep, show=show)
+            found[name] = _Reading(name, benchmark, data, tokenizer, told).material(
+                develop=develop, keep=keep, show=show
+            )
         except (DamagedError, IncompatibleError) as error:
-            kind = type(error) if not problems else kind
-            problems += error.problems
-    if problems:
-        raise kind(problems=problems)
-    return found
+            errors.append(error)
+    problems = dict.fromkeys(problem for error in errors for problem in error.problems)
+    return Inspected(found, type(errors[0])(problems=[*problems]) if errors else None)
 
 
 @dataclass
 class _Reading:
-    """One benchmark being read."""
+    """One benchmark being read; what is wrong ends that, unless there is a list of what is `told`."""
 
     name: str
     benchmark: Benchmark
     data: Mapping[str, Path]
     tokenizer: Any
+    told: list[DamagedError | IncompatibleError] | None = None
     _renderer: Renderer | None = field(default=None, init=False)
 
     def material(self, *, develop: bool, keep: bool, show: bool) -> Material:
@@ -131,7 +162,7 @@ class _Reading:
         held_out = False
         if benchmark.dev is not None:
             dev = self._trajectories("dev")
-            self._check_disjoint(calibration, dev)
+            self._see_that_apart(shared_tasks(calibration, dev), "tasks")
         elif develop:
             calibration, dev = self._parted(calibration, HELD_OUT, "no `dev`")
             held_out = True
@@ -139,27 +170,21 @@ class _Reading:
         if keep and dev:
             dev, kept = self._parted(dev, KEPT, "all of it is needed to tune by")
         role, *said = self._find(calibration, "calibration", self._searches(calibration))
-        found = self._role(dev, "dev" if benchmark.dev else "calibration") if dev else None
+        found = self._role(dev, "dev" if benchmark.dev else "calibration", beside=role if held_out else None)
         if found and held_out:
-            known = {traced.digest for traced in role.trajectories}  # the same run under another task's name
-            found.trajectories = [traced for traced in found.trajectories if traced.digest not in known]
-            if not found.trajectories:
-                raise DamagedError(
-                    f"`benchmarks.{self.name}`: all runs that were set aside are others again",
-                    "name some as `dev`",
-                )
+            self._leave_out(found, role)
         elif found:
-            self._check_same_texts(role, found)
+            self._see_that_apart(same_texts(role, found), "runs")
         elif show:
-            found = self._some_of(role)
+            found = some_of(role, HELD_OUT)
         return Material(
             donor=benchmark.expert,
             role=role,
-            said=said[0] if said else None,
+            said=said[0] if said and said[0].trajectories else None,
             dev=found,
             held_out=held_out,
             dev_watched=found is not None and not dev,
-            kept=self._role(kept, "dev") if kept else None,
+            kept=self._role(kept, "dev", beside=found),
             prompts=self._prompts(found) if found and benchmark.evaluate else (),
             judge=benchmark.evaluate,
             longest=benchmark.max_new_tokens,
@@ -187,26 +212,62 @@ class _Reading:
             limit=benchmark.max_tokens,
         )
 
-    def _role(self, trajectories: Sequence[Trajectory], use: str) -> Role:
-        return self._find(trajectories, use, [self._search])[0]
+    def _role(self, trajectories: Sequence[Trajectory], use: str, beside: Role | None) -> Role | None:
+        """The role in development data, if there are any; what is wrong is told once of a file that it shares."""
+        known = beside is not None and bool(beside.unread or beside.empty)
+        return self._find(trajectories, use, [self._search], known=known)[0] if trajectories else None
 
-    def _find(self, trajectories: Sequence[Trajectory], use: str, searches: Sequence[Search]) -> list[Role]:
+    def _find(
+        self, trajectories: Sequence[Trajectory], use: str, searches: Sequence[Search], *, known: bool = False
+    ) -> list[Role]:
         where = f"`benchmarks.{self.name}.{use}`"
-        return find_roles(trajectories, self.tokenizer, lambda: self._made(trajectories), searches, where)
+        found = find_roles(trajectories, self.tokenizer, lambda: self._made(trajectories), searches, where)
+        problem = found[0].unread or (None if self._is_to_be_empty else found[0].empty)
+        if problem and not known:
+            self._tell(DamagedError(problems=[problem]))
+        return found
+
+    @property
+    def _is_to_be_empty(self) -> bool:
+        """Whether a role without tokens is what was asked for, to look at."""
+        return self.told is not None and self.benchmark.role.name == "none"
+
+    def _tell(self, error: DamagedError) -> None:
+        if self.told is None:
+            raise error
+        self.told.append(error)
+
+    def _leave_out(self, aside: Role, role: Role) -> None:
+        """Of what was set aside, leave out what is the same run under another task's name."""
+        known = {traced.digest for traced in role.trajectories}
+        there, aside.trajectories = aside.trajectories, [run for run in aside.trajectories if run.digest not in known]
+        if there and not aside.trajectories:
+            what = f"`benchmarks.{self.name}`: all runs that were set aside are others again"
+            self._tell(DamagedError(what, "name some as `dev`"))
 
     def _made(self, trajectories: Sequence[Trajectory]) -> Renderer:
         benchmark = self.benchmark
         if self._renderer is None:
-            template = self.data.get(f"data:{self.name}:chat_template")
             prefix, suffix = benchmark.assistant_prefix, benchmark.assistant_suffix
             self._renderer = Renderer(
                 self.tokenizer,
-                template=template.read_text("utf-8") if template else None,
+                template=self._template(),
                 markers=Markers(prefix, suffix) if prefix and suffix else None,
                 settings=benchmark.template_kwargs,
                 tools=any(each.tools for each in trajectories),
             )
         return self._renderer
+
+    def _template(self) -> str | None:
+        """The chat template that the manifest names instead of the base's."""
+        path = self.data.get(f"data:{self.name}:chat_template")
+        try:
+            return path.read_text("utf-8") if path else None
+        except (OSError, UnicodeDecodeError) as error:
+            raise DamagedError(
+                f"{self.benchmark.data['chat_template'].file} cannot be read: {error}",
+                "give a chat template of transformers, text in UTF-8",
+            ) from error
 
     def _prompts(self, role: Role) -> tuple[Prompt, ...]:
         """What stands before the last turn that counts, and that turn."""
@@ -222,54 +283,14 @@ class _Reading:
 
     def _parted(
         self, trajectories: Sequence[Trajectory], share: float, why: str
-    ) -> tuple[list[Trajectory], list[Trajectory]]:
-        """Set part of the tasks aside, by their names' digests: the same on every machine, and in any order."""
-        aside = _first_tasks({each.task for each in trajectories}, share)
-        if all(each.task in aside for each in trajectories):
-            raise DamagedError(
-                f"`benchmarks.{self.name}` has runs of one task alone, and {why}",
-                "name runs of other tasks as `dev`, or record more",
-            )
-        kept = [each for each in trajectories if each.task not in aside]
-        return kept, [each for each in trajectories if each.task in aside]
+    ) -> tuple[Sequence[Trajectory], Sequence[Trajectory]]:
+        kept, aside = parted(trajectories, share)
+        if not kept:
+            what = f"`benchmarks.{self.name}` has runs of one task alone, and {why}"
+            self._tell(DamagedError(what, "name runs of other tasks as `dev`, or record more"))
+            return trajectories, ()
+        return kept, aside
 
-    def _some_of(self, role: Role) -> Role:
-        """As many of the trajectories as would be set aside, and without taking them away."""
-        chosen = _first_tasks({traced.task for traced in role.trajectories}, HELD_OUT)
-        return Role([traced for traced in role.trajectories if traced.task in chosen])
-
-    def _check_disjoint(self, calibration: Sequence[Trajectory], dev: Sequence[Trajectory]) -> None:
-        shared = shared_tasks(calibration, dev)
-        if shared:
-            raise self._shared(f"{len(shared)} tasks", shared)
-
-    def _check_same_texts(self, calibration: Role, dev: Role) -> None:
-        """The same run under another name is the same run."""
-        known = {traced.digest for traced in calibration.trajectories}
-        shared = [traced.name for traced in dev.trajectories if traced.digest in known]
-        if shared:
-            raise self._shared(f"{len(shared)} runs", shared)
-
-    def _shared(self, what: str, names: Sequence[str]) -> DamagedError:
-        shown = ", ".join(f"`{printable(name, 40)}`" for name in names[:_SHOWN_TASKS])
-        more = " …" if len(names) > _SHOWN_TASKS else ""
-        return DamagedError(
-            f"`benchmarks.{self.name}` has {what} both in `calibration` and in `dev`: {shown}{more}",
-            "a merge must not be judged by what it was chosen on: keep each task in one of the two",
-        )
-
-
-def _first_tasks(tasks: Collection[str], share: float) -> set[str]:
-    """So large a part of some tasks, rounded up, the first by their names' digests."""
-    ranking = sorted(tasks, key=lambda task: hashlib.sha256(task.encode()).digest())
-    return {*ranking[: math.ceil(share * len(ranking))]}
-
-
-def read_alone(traced: Traced) -> tuple[tuple[str, bool], ...]:
-    """A trajectory's text in pieces, and whether each is in the role."""
-    pieces, at = [], 0
-    for start, end in traced.spans:
-        pieces += [(traced.text[at:start], False), (traced.text[start:end], True)]
-        at = end
-    pieces.append((traced.text[at:], False))
-    return tuple((text, inside) for text, inside in pieces if text)
+    def _see_that_apart(self, names: Sequence[str], kind: str) -> None:
+        if names:
+            self._tell(not_apart(f"benchmarks.{self.name}", names, kind))

@@ -13,7 +13,7 @@ from ramekin.arm.halving import agreements
 from ramekin.arm.metrics import CrossOverlap, cross_overlap
 from ramekin.arm.neurons import chance, overlap_by_layer, salient
 from ramekin.arm.observing import mean_of
-from ramekin.arm.reading import Material, read_alone
+from ramekin.arm.reading import Material
 from ramekin.arm.roles.finding import Role, Traced
 from ramekin.choice import (
     ReportedActivation,
@@ -187,6 +187,16 @@ def shortened(traced: Traced) -> tuple[tuple[str, bool], ...]:
     if len(pieces) > _MOST_PIECES:
         found.append((" […]", False))
     return tuple(found)
+
+
+def read_alone(traced: Traced) -> tuple[tuple[str, bool], ...]:
+    """A trajectory's text in pieces, and whether each is in the role."""
+    pieces, at = [], 0
+    for start, end in traced.spans:
+        pieces += [(traced.text[at:start], False), (traced.text[start:end], True)]
+        at = end
+    pieces.append((traced.text[at:], False))
+    return tuple((text, inside) for text, inside in pieces if text)
 
 
 def report_activation(decision: Decision, method: Arm) -> ReportedActivation:

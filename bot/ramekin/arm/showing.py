@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from ramekin.arm.reading import Material
+from ramekin.arm.reading import Inspected
 from ramekin.arm.reporting import shortened
-from ramekin.arm.roles.finding import Role
+from ramekin.arm.roles.finding import Role, Traced
 from ramekin.arm.telling import told_halves
 from ramekin.choice import ENOUGH, ReportedComparison
 from ramekin.manifest.model import Manifest
@@ -19,25 +19,40 @@ if TYPE_CHECKING:
 _NAME: Final = 36
 _BENCHMARK: Final = 16
 _BAR: Final = 20
+_UNMARKED: Final = 600
 
 
-def show_roles(manifest: Manifest, materials: Mapping[str, Material], samples: int) -> str:
+def show_roles(manifest: Manifest, found: Inspected, samples: int) -> str:
     """What the parsers found, with samples in which the role is marked."""
     lines: list[str] = []
-    for name, material in materials.items():
-        benchmark, role = manifest.benchmarks[name], material.role
-        lines += ["", f"{name}: role `{printable(str(benchmark.role))}`, donor {material.donor}"]
+    for name, benchmark in manifest.benchmarks.items():
+        lines += ["", f"{name}: role `{printable(str(benchmark.role))}`, donor {benchmark.expert}"]
         lines += [f"  {printable(benchmark.calibration, 90)}"]
+        material = found.materials.get(name)
+        if material is None:
+            lines.append("  cannot be read")
+            continue
+        role = material.role
         lines += [f"  {label:<14}{text}" for label, text in _counts(role)]
         if material.dev:
             origin = "set aside from these" if material.held_out else printable(benchmark.dev or "", 60)
             said = f"{len(material.dev.trajectories)} trajectories, {material.dev.role_tokens:,} tokens of the role"
             lines.append(f"  {'development':<14}{said} ({origin})")
         lines += [f"  warning: {warning}" for warning in role.warnings]
-        for traced in role.samples[:samples]:
-            lines += ["", f"  {printable(traced.name, 80)}"]
-            lines += [f"  | {line}" for line in marked(shortened(traced)).split("\n")]
+        shown = [(traced, "") for traced in role.samples] or [
+            (traced, ": what the assistant says, in which there is no role") for traced in role.unmarked
+        ]
+        for traced, remark in shown[:samples]:
+            lines += ["", f"  {printable(traced.name, 80)}{remark}"]
+            lines += [f"  | {line}" for line in marked(_pieces(traced)).split("\n")]
     return "\n".join(lines[1:])
+
+
+def _pieces(traced: Traced) -> tuple[tuple[str, bool], ...]:
+    """What is shown of a trajectory: its role and what stands around it, or else how it begins."""
+    if traced.spans:
+        return shortened(traced)
+    return ((traced.text if len(traced.text) <= _UNMARKED else f"{traced.text[:_UNMARKED]} […]", False),)
 
 
 def _counts(role: Role) -> Iterator[tuple[str, str]]:
@@ -53,13 +68,16 @@ def _counts(role: Role) -> Iterator[tuple[str, str]]:
     each = role.role_tokens / number if number else 0
     yield "tokens", f"{role.tokens:,}, of which {role.role_tokens:,} in the role ({share:.1%}; {each:.1f} a trajectory)"
     cut = f", {role.cut} spans cut by the limit on tokens" if role.cut else ""
-    yield "violations", f"{role.violations} in {role.violating} trajectories{cut}"
+    turns = f" and {role.violating_turns} of {role.turns} turns ({role.turn_violation_rate:.1%})" if role.turns else ""
+    episodes = f"{role.violating} of {number + role.without} trajectories ({role.violation_rate:.1%})"
+    yield "violations", f"{role.violations} in {episodes}{turns}{cut}"
     for name, reason in [*role.dropped.items()][:3]:
         yield "not used", f"{printable(name, 40)}: {printable(reason, 120)}"
 
 
-def roles_data(manifest: Manifest, materials: Mapping[str, Material]) -> dict[str, Any]:
+def roles_data(manifest: Manifest, found: Inspected) -> dict[str, Any]:
     """The same for `--json`."""
+    problems = found.error.problems if found.error else ()
     return {
         "benchmarks": {
             name: {
@@ -68,12 +86,16 @@ def roles_data(manifest: Manifest, materials: Mapping[str, Material]) -> dict[st
                 "calibration": _role_data(material.role),
                 "dev": _role_data(material.dev) | {"held_out": material.held_out} if material.dev else None,
                 "samples": [
-                    {"trajectory": traced.name, "pieces": [[text, inside] for text, inside in shortened(traced)]}
-                    for traced in material.role.samples
+                    {"trajectory": traced.name, "pieces": [[text, inside] for text, inside in _pieces(traced)]}
+                    for traced in material.role.samples or material.role.unmarked
                 ],
             }
-            for name, material in materials.items()
-        }
+            for name, material in found.materials.items()
+        },
+        "problems": [
+            {"what": each.what, "hint": each.hint, "path": str(each.path) if each.path else None, "line": each.line}
+            for each in problems
+        ],
     }
 
 
@@ -86,8 +108,12 @@ def _role_data(role: Role) -> dict[str, Any]:
         "cut": role.cut,
         "tokens": role.tokens,
         "role_tokens": role.role_tokens,
+        "turns": role.turns,
         "violations": role.violations,
         "violating": role.violating,
+        "violating_turns": role.violating_turns,
+        "violation_rate": role.violation_rate,
+        "turn_violation_rate": role.turn_violation_rate,
         "warnings": role.warnings,
     }
 

@@ -23,16 +23,26 @@ SEMANTICS: Final = 1
 """Version of what is traced and how: another finds nothing of what this one left."""
 
 
-def reading_digest(texts: Sequence[Text], role: str, *, ordered: bool = False) -> str:
-    """Digest of what is read for a role, and of the role in it; the order of the texts counts only if `ordered`."""
-    digests = [text_digest(text, role) for text in texts if role in text.roles]
+def reading_digest(texts: Sequence[Text], role: str, *, ordered: bool = False, whole: bool = False) -> str:
+    """Digest of what is read for a role, and of the role in it.
+
+    Args:
+        texts: What is read.
+        role: The role.
+        ordered: Whether the order of the texts counts.
+        whole: Whether it counts how long they are in all, as for models that turn otherwise in longer ones.
+    """
+    digests = [text_digest(text, role, whole=whole) for text in texts if role in text.roles]
     return json_digest(digests if ordered else sorted(digests))
 
 
-def text_digest(text: Text, role: str) -> str:
-    """Digest of what is read of one text for a role that it has, and of the role in it."""
+def text_digest(text: Text, role: str, *, whole: bool = False) -> str:
+    """The same of one text that has the role."""
     at, weight = text.roles[role], text.weights.get(role, 1)
-    return json_digest([text.ids[: at[-1] + 1], at, *([] if weight == 1 else [weight])])
+    read: list[object] = [text.ids[: at[-1] + 1], at]
+    read += [] if weight == 1 else [weight]
+    read += [{"whole": text.whole}] if whole else []
+    return json_digest(read)
 
 
 def prompts_digest(prompts: Sequence[tuple[Sequence[int], str]], judge: str | None, longest: int) -> str:

@@ -5,10 +5,11 @@ output projection sees z, what enters it. Of that the mean magnitude over the ro
 
 A text is cut after the last token of its roles: what comes later cannot change it. Texts of a batch are padded on the
 right, without a mask, because a causal decoder does not see what comes after. A prefix that all have in common, such as
-a system prompt, is read once.
+a system prompt, is read once. Models that turn otherwise in a longer text read each text alone (`arm.positions`).
 """
 
 import copy
+import inspect
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -19,6 +20,7 @@ import torch
 from torch import nn
 
 from ramekin.arm.architecture import Layer
+from ramekin.arm.positions import decoder_of, reading_part_of, see_that_it_fits, turning_by_length
 from ramekin.arm.roles.finding import Role
 from ramekin.arm.saliency import RoleMean, mean_magnitude
 from ramekin.errors import IncompatibleError, ResourceError
@@ -44,11 +46,18 @@ class Text:
         ids: Token ids.
         roles: By role, the positions of its tokens, in order, at least one.
         weights: How much it counts in a role, as a multiple of what one of equals would; 1 if left out.
+        length: Tokens of the whole trajectory, with those behind `ids` that nobody needs.
     """
 
     ids: tuple[int, ...]
     roles: Mapping[str, tuple[int, ...]]
     weights: Mapping[str, float] = field(default_factory=dict)
+    length: int = 0
+
+    @property
+    def whole(self) -> int:
+        """Tokens of the whole trajectory, at least those that are here."""
+        return max(self.length, len(self.ids))
 
     @property
     def needed(self) -> int:
@@ -76,7 +85,8 @@ def together(roles: Mapping[str, Role], *, by_task: bool = False) -> tuple[Text,
             known = texts.get(traced.digest, Text((), {}))
             ids = max(known.ids, traced.ids, key=len)
             weights = {**known.weights, name: share / runs[traced.task]} if by_task else {}
-            texts[traced.digest] = Text(ids, {**known.roles, name: traced.positions}, weights)
+            length = max(known.length, traced.length)
+            texts[traced.digest] = Text(ids, {**known.roles, name: traced.positions}, weights, length)
     return tuple(texts.values())
 
 
@@ -140,11 +150,12 @@ def trace(
         DamagedError: An activation is NaN or infinite.
         ResourceError: One text alone is too much for the GPU's memory.
     """
-    _see_that_they_fit(model, texts)
+    see_that_it_fits(model, max((text.needed for text in texts), default=0))
     means: dict[str, RoleMean] = {}
     reader = _Reader(model, layers)
-    shared = common_prefix(texts) if reuse_prefix else 0
+    shared = common_prefix(texts) if reuse_prefix and not reader.one_by_one else 0
     shared = shared if shared >= LEAST_PREFIX else 0
+    budget = 1 if reader.one_by_one else budget  # tokens that no two texts share
     with only_reading(model), reader.hooked():
         waiting = [*batches([text.needed - shared for text in texts], budget, shared)][part[0] :: part[1]]
         # Each batch has its own copy of the prefix.
@@ -189,21 +200,6 @@ def padded(rows: Sequence[Sequence[int]], device: torch.device) -> torch.Tensor:
     return torch.tensor([[*row, *(length - len(row)) * (0,)] for row in rows], device=device)
 
 
-def _see_that_they_fit(model: nn.Module, texts: Sequence[Text]) -> None:
-    """Positions that were learned one by one end somewhere; others are a matter of quality alone."""
-    learned = [
-        module.num_embeddings
-        for name, module in model.named_modules()
-        if isinstance(module, nn.Embedding) and name.rpartition(".")[2] in {"wpe", "embed_positions"}
-    ]
-    longest = max((text.needed for text in texts), default=0)
-    if learned and longest > min(learned):
-        raise IncompatibleError(
-            f"a trajectory has {longest:,} tokens, and {type(model).__name__} has {min(learned):,} positions",
-            "set a lower `max_tokens` for the benchmark",
-        )
-
-
 def halved(batch: list[int], error: torch.OutOfMemoryError) -> list[list[int]]:
     """Two halves of a batch that was too much at once.
 
@@ -226,7 +222,12 @@ class _Reader:
     def __init__(self, model: nn.Module, layers: Sequence[Layer]) -> None:
         self._model = model
         self._layers = layers
-        self._decoder: Callable[..., Any] = model.get_decoder()  # type: ignore[operator]
+        self._decoder = decoder_of(model)
+        self._turning = turning_by_length(model)
+        self.one_by_one = bool(self._turning)
+        # What keys and values are handed over as has another name from transformers 5.24 on.
+        known = inspect.signature(self._decoder.forward).parameters
+        self._kept_as = "cache" if "cache" in known else "past_key_values"
         self._device = device_of(model)
         self._rows: list[dict[str, torch.Tensor]] = []
         self._found: list[dict[str, list[torch.Tensor]]] = []
@@ -250,7 +251,7 @@ class _Reader:
 
         self._begin([])
         cache = DynamicCache(config=self._model.config)  # type: ignore[arg-type]
-        self._decoder(input_ids=padded([ids], self._device), past_key_values=cache, use_cache=True)
+        self._decoder(input_ids=padded([ids], self._device), use_cache=True, **{self._kept_as: cache})
         self._check_calls()
         return cache
 
@@ -264,11 +265,12 @@ class _Reader:
         )
         ids = padded([text.ids[shared : text.needed] for text in batch], self._device)
         if prefix is None:
-            self._decoder(input_ids=ids, use_cache=False)
+            with reading_part_of(batch[0].whole, self._turning):
+                self._decoder(input_ids=ids, use_cache=False)
         else:
             cache = copy.deepcopy(prefix)
             cache.batch_repeat_interleave(len(batch))
-            self._decoder(input_ids=ids, past_key_values=cache, use_cache=True)
+            self._decoder(input_ids=ids, use_cache=True, **{self._kept_as: cache})
         self._check_calls()
         return self._found
 

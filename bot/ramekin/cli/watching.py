@@ -22,12 +22,12 @@ def roles(bench: Workbench, manifest: Path, *, locked: bool, samples: int) -> No
     from ramekin.lock.making import LockPolicy
     from ramekin.watching import find_roles
 
-    found = find_roles(bench, manifest, LockPolicy(locked=locked, write=False))
+    read, found = find_roles(bench, manifest, LockPolicy(locked=locked, write=False))
     from ramekin.arm.showing import roles_data, show_roles
 
-    bench.terminal.result(
-        show_roles(found.manifest, found.materials, samples), roles_data(found.manifest, found.materials)
-    )
+    bench.terminal.result(show_roles(read, found, samples), roles_data(read, found))
+    if found.error:
+        raise found.error
 
 
 @click.command()

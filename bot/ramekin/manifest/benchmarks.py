@@ -5,25 +5,29 @@ import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import unquote
 
 from pydantic import (
     Field,
     JsonValue,
+    SerializerFunctionWrapHandler,
     StringConstraints,
     ValidatorFunctionWrapHandler,
     WrapValidator,
     field_validator,
+    model_serializer,
     model_validator,
 )
 
 from ramekin.arm.roles import parsers
-from ramekin.arm.roles.parsers import PARSERS, Parser, json_values
+from ramekin.arm.roles.parsers import PARSERS, Parser, json_values, officebench
 from ramekin.manifest.parts import CONTROL, REPO_PATTERN, Part, matching, wrong
 from ramekin.manifest.suggestions import listed, near
 from ramekin.text import printable
 
+_TAGGED: Final = "officebench"
 MAX_BENCHMARKS: Final = 64
 MAX_TOKENS: Final = 12_000
 # As in a path of `huggingface_hub`: a slash within the revision is written as `%2F`.
@@ -69,7 +73,7 @@ Score = Annotated[float, Field(allow_inf_nan=False)]
 class Role(Part):
     """What the agent says when it plays its part: a named role, or a pattern of its own.
 
-    Written in a manifest as a name, or as a mapping with one of the keys below.
+    Written in a manifest as a name, or as a mapping with one of the first three keys below.
     """
 
     name: str | None = Field(None, description="one of the named roles", examples=["tool-call"])
@@ -80,6 +84,10 @@ class Role(Part):
     )
     json_: Literal["first", "last", "all"] | None = Field(
         None, alias="json", description="the first, the last or all JSON values of a turn", examples=["last"]
+    )
+
+    keep_tags: bool = Field(
+        False, description="whether `<answer>` and `</answer>` belong to the role `officebench`", examples=[True]
     )
 
     @model_validator(mode="before")
@@ -95,6 +103,8 @@ class Role(Part):
             guess = near(self.name, PARSERS)
             hint = f"did you mean `{guess}`? " if guess else ""
             raise wrong("is not a role", f"{hint}the roles are {listed(PARSERS)}")
+        if self.keep_tags and self.name != _TAGGED:
+            raise wrong("has `keep_tags`", f"leave it out: only `{_TAGGED}` has tags to keep")
         return self
 
     @field_validator("regex")
@@ -109,15 +119,25 @@ class Role(Part):
             raise wrong("is not a regular expression", f"Python says: {printable(error, 200)}") from error
         return value
 
+    @model_serializer(mode="wrap")
+    def _as_before(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """What keeps no tags says nothing of tags: keys of manifests stay what they were before there was a choice."""
+        found: dict[str, Any] = handler(self)
+        return found if self.keep_tags else {key: value for key, value in found.items() if key != "keep_tags"}
+
     @property
     def parser(self) -> Parser:
         """What finds it in a turn."""
         if self.regex is not None:
             return parsers.matching(self.regex)
+        if self.keep_tags:
+            return partial(officebench, keep_tags=True)
         return json_values(self.json_) if self.json_ is not None else PARSERS[self.name or ""]
 
     def __str__(self) -> str:
         """As people read it."""
+        if self.keep_tags:
+            return f"{self.name}, tags kept"
         return self.name or (f"regex: {self.regex}" if self.regex is not None else f"json: {self.json_}")
 
 

@@ -112,14 +112,21 @@ def _by_name(derived: dict[str, Any], part: str, most: int) -> dict[str, Any]:
 
 
 def _role(mapping: dict[str, Any]) -> dict[str, Any]:
-    """A name, or a mapping in which one key is not null."""
+    """A name, or a mapping in which one key is not null; tags are kept of one name alone."""
     keys = mapping["properties"]
+    forms = [key for key in keys if key != "keep_tags"]
     names = {"type": "string", "enum": [*PARSERS]}
     keys["name"]["anyOf"] = [names, {"type": "null"}]
     one = [
-        {"required": [each], "properties": {name: {"type": "string" if name == each else "null"} for name in keys}}
-        for each in keys
+        {
+            "required": [each],
+            "properties": {name: {"type": "string" if name == each else "null"} for name in forms}
+            | {"keep_tags": {"const": False}},
+        }
+        for each in forms
     ]
+    tagged = {"name": {"const": "officebench"}, "regex": {"type": "null"}, "json": {"type": "null"}}
+    one.append({"required": ["name", "keep_tags"], "properties": tagged | {"keep_tags": {"const": True}}})
     return {"description": mapping.pop("description"), "anyOf": [names, mapping | {"oneOf": one}]}
 
 

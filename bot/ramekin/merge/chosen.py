@@ -169,11 +169,11 @@ def _as_recorded(job: "MergeJob", files: SourceFiles, recorded: Recorded) -> Cho
         raise _mismatch("its neurons are for benchmarks that the manifest does not repair")
     grafts: Grafts = {}
     if neurons:
-        layers, names = structure_of(files["base"], [t.name for shard in job.layout.shards for t in shard.tensors])
-        widths = [layer.width for layer in layers]
+        structure = structure_of(files["base"], [t.name for shard in job.layout.shards for t in shard.tensors])
+        widths = [layer.width for layer in structure.layers]
         if any([*map(len, each.layers)] != widths for each in neurons.values()):
             raise _mismatch("its neurons are not those of this model and these benchmarks")
-        grafts = _grafts(neurons, layers, names, givers)
+        grafts = _grafts(neurons, structure.layers, structure.checkpoint_names, givers)
     return Chosen(entry.method, grafts, neurons, comparison, report.activation)
 
 

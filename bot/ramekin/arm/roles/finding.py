@@ -1,41 +1,20 @@
 """From a benchmark's trajectories to the tokens of its role, found once for all models."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from ramekin.arm.roles.parsers import NOTHING, Found, Parser, Span, merged
-from ramekin.arm.roles.rendering import DroppedError, Rendered, Renderer
-from ramekin.arm.roles.tokens import Policy, check_offsets, role_positions, widened
+from ramekin.arm.roles.looking import Looked, Search, look
+from ramekin.arm.roles.parsers import Span, merged
+from ramekin.arm.roles.rendering import DroppedError, Renderer
+from ramekin.arm.roles.tokens import check_offsets, role_positions, widened
 from ramekin.arm.roles.trajectories import Trajectory, digest_of
-from ramekin.errors import DamagedError, IncompatibleError
-
-LONGEST: Final = 12_000
-"""Tokens of a trajectory that are kept."""
+from ramekin.errors import IncompatibleError, Problem
 
 _MOST_DROPPED: Final = 0.05
 _MOST_SKIPPED: Final = 0.5
 _FEW_TOKENS, _MANY_TOKENS = 3, 200
 _SAMPLES: Final = 3
-
-
-@dataclass(frozen=True)
-class Search:
-    """What to look for.
-
-    Attributes:
-        parser: Finds the role in a turn of the assistant.
-        last_turn: Whether only the last turn counts.
-        shown_turns: How many of the assistant's turns at the beginning are demonstrations.
-        policy: What to do with tokens that are partly in a span.
-        limit: Tokens of a trajectory that are kept.
-    """
-
-    parser: Parser
-    last_turn: bool = False
-    shown_turns: int = 0
-    policy: Policy = "overlap"
-    limit: int = LONGEST
 
 
 @dataclass(frozen=True)
@@ -51,6 +30,7 @@ class Traced:
         text: What the ids stand for, and more behind it.
         spans: The role in the text.
         reply: Where in the text the last turn of the assistant is that counts; None where that is not known.
+        length: Tokens of the whole trajectory, up to the limit.
     """
 
     name: str
@@ -61,6 +41,7 @@ class Traced:
     text: str = field(repr=False)
     spans: tuple[Span, ...]
     reply: Span | None = None
+    length: int = 0
 
 
 @dataclass
@@ -71,34 +52,58 @@ class Role:
         trajectories: Those that have the role.
         tokens: Tokens of all trajectories that could be read.
         without: How many of them do not have the role.
+        turns: How many of the assistant's turns were looked at; none where texts were given.
         violations: How many attempts at the role were malformed.
         violating: How many trajectories have such.
+        violating_turns: How many turns have such.
         cut: How many spans were cut by the limit, and left out.
         twice: How many trajectories are there a second time, and were left out.
         dropped: Why trajectories could not be used, by id.
         warnings: What looks wrong.
+        unread: Why too many trajectories cannot be used; None if not too many.
+        empty: That no trajectory has the role; None if one has.
+        unmarked: The first few trajectories without the role: as `text`, what the assistant says in them.
     """
 
     trajectories: list[Traced] = field(default_factory=list)
     tokens: int = 0
     without: int = 0
+    turns: int = 0
     violations: int = 0
     violating: int = 0
+    violating_turns: int = 0
     cut: int = 0
     twice: int = 0
     dropped: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    unread: Problem | None = None
+    empty: Problem | None = None
+    unmarked: list[Traced] = field(default_factory=list)
 
-    def take(self, traced: Traced, tokens: int, cut: int, violations: int) -> None:
-        """Include a trajectory: what is traced of it, its tokens, spans that the limit cuts, malformed attempts."""
-        self.tokens += tokens
+    def take(self, traced: Traced, looked: Looked, cut: int) -> None:
+        """Include a trajectory: what is traced of it, what was found in its turns, and spans that the limit cuts."""
+        self.tokens += traced.length
         self.cut += cut
-        self.violations += violations
-        self.violating += violations > 0
+        self.turns += looked.turns
+        self.violations += looked.violations
+        self.violating += looked.violations > 0
+        self.violating_turns += looked.violating
         if traced.positions:
             self.trajectories.append(traced)
-        else:
-            self.without += 1
+            return
+        self.without += 1
+        if len(self.unmarked) < _SAMPLES:
+            self.unmarked.append(replace(traced, text=looked.said, spans=()))
+
+    @property
+    def violation_rate(self) -> float:
+        """Trajectories with a malformed attempt, of those that could be read."""
+        return self.violating / max(1, len(self.trajectories) + self.without)
+
+    @property
+    def turn_violation_rate(self) -> float:
+        """The same of turns."""
+        return self.violating_turns / max(1, self.turns)
 
     @property
     def role_tokens(self) -> int:
@@ -129,8 +134,9 @@ def find_roles(
         searches: What to look for.
         where: What messages call the trajectories.
 
+    No trajectory may have the role, or more than one in twenty may not be usable: the role says so.
+
     Raises:
-        DamagedError: No trajectory has the role, or more than one in twenty cannot be used.
         IncompatibleError: The tokenizer does not say where its tokens are.
     """
     if not getattr(tokenizer, "is_fast", False):
@@ -156,30 +162,17 @@ def find_roles(
             if twice:
                 role.twice += 1
                 continue
-            found, reply = _look(trajectory, rendered, search)
-            spans = merged([*found.spans])
+            looked = look(trajectory, rendered, search)
+            spans = merged([*looked.spans])
             positions, cut = role_positions(spans, offsets, limit=search.limit, policy=search.policy)
             needed = tuple(ids[: positions[-1] + 1]) if positions else ()
             name, task = trajectory.name, trajectory.task
-            traced = Traced(name, task, needed, tuple(positions), digest, text, tuple(spans), reply)
-            role.take(traced, min(len(ids), search.limit), cut, found.violations)
+            length = min(len(ids), search.limit)
+            traced = Traced(name, task, needed, tuple(positions), digest, text, tuple(spans), looked.reply, length)
+            role.take(traced, looked, cut)
     for role in roles:
         _judge(role, len(trajectories), where)
     return roles
-
-
-def _look(trajectory: Trajectory, rendered: Rendered | None, search: Search) -> tuple[Found, Span | None]:
-    """The role in a trajectory, which is rendered unless its text was given, and the last turn that counts."""
-    if rendered is None:
-        return Found(trajectory.spans), max(trajectory.spans, default=None)
-    counted = [turn for turn in trajectory.turns[search.shown_turns :] if turn not in trajectory.demonstrations]
-    found = NOTHING
-    for turn in counted[-1:] if search.last_turn else counted:
-        start, end = rendered.turns[turn]
-        inside = search.parser(rendered.text[start:end])
-        shifted = tuple((start + first, start + last) for first, last in inside.spans)
-        found += Found(shifted, inside.violations)
-    return found, rendered.turns[counted[-1]] if counted else None
 
 
 def _encoded(tokenizer: Any, text: str, *, trims: bool) -> tuple[list[int], list[Span]]:
@@ -201,15 +194,17 @@ def _judge(role: Role, number: int, where: str) -> None:
     """See whether what was found can be what was meant."""
     if len(role.dropped) > _MOST_DROPPED * number:
         reasons = _listed(role.dropped.items())
-        raise DamagedError(
+        role.unread = Problem(
             f"{len(role.dropped)} of {number} trajectories of {where} cannot be used: {reasons}",
             "remove them, or give `assistant_prefix` and `assistant_suffix`, or trajectories as `text` with spans",
         )
-    if not role.trajectories:
-        raise DamagedError(
+    elif not role.trajectories:
+        role.empty = Problem(
             f"ARM_EMPTY_ROLE: in {where} no trajectory has a token in the role",
             "choose the role that the benchmark's agents speak in; `ramekin roles` shows what is found",
         )
+    if role.unread or role.empty:
+        return
     if role.without > _MOST_SKIPPED * (number - len(role.dropped) - role.twice):
         role.warnings.append(f"{role.without} of {number} trajectories do not have the role")
     if role.twice:

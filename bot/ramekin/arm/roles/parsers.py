@@ -1,8 +1,9 @@
 """Where in an assistant's turn its role is: tool calls, actions, answers.
 
 A parser reads one turn, as the model sees it, and gives the spans that belong to the role. What looks like the role but
-is malformed (JSON that does not parse, a tag that is not closed, a call without a name) is no span but a violation: the
-benchmark's own evaluator would not take it either. Offsets count characters.
+is malformed (JSON that does not parse, a tag that is not closed, a call without a name, or of a tool that there is not,
+or without what it must be given, a click on what is not offered) is no span but a violation: the benchmark's own
+evaluator would not take it either. Offsets count characters.
 """
 
 import json
@@ -10,6 +11,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
+
+from ramekin.arm.roles.calls import ANYWHERE, Scene, Tools, decode, is_call
 
 Span = tuple[int, int]
 """Start and end, exclusive."""
@@ -32,10 +35,10 @@ class Found:
 
 
 Parser = Callable[[str], Found]
+SceneParser = Callable[[str, Scene], Found]
 
 NOTHING: Final = Found()
 _VIOLATION: Final = Found(violations=1)
-_DECODER: Final = json.JSONDecoder()
 
 _THOUGHT: Final = "</think>"
 _OPEN: Final = re.compile(r"<tool_call>\s*")
@@ -46,7 +49,7 @@ _ACTION: Final = re.compile(r"Action:\s*")
 _ANSWER: Final = re.compile(r"<answer>(.*)</answer>", re.DOTALL)
 _ACT: Final = re.compile(r"Act:\s*(.+)")
 _BASH: Final = re.compile(r"```bash\n(.*?)\n```", re.DOTALL)
-_SHOP: Final = re.compile(r"[Aa]ction: *\n* *((?:search|click)\[.+?])")
+_SHOP: Final = re.compile(r"[Aa]ction: *\n* *((?:search|click)\[(.+?)])")
 _OPERATION: Final = re.compile(r"Action:[ \t]*(Operation|Answer)\b")
 _SQL: Final = re.compile(r"```sql\n(.*?)\n```", re.DOTALL)
 _FINAL: Final = re.compile(r"Final Answer:[^\n]*")
@@ -54,57 +57,39 @@ _BRACKET: Final = re.compile(r"[{\[]")
 _HOUSEHOLD: Final = re.compile(r"ACTION:[ \t]*\S[^\n]*")
 
 
-def decode(text: str, start: int) -> tuple[object, int] | None:
-    """The JSON value that begins here, and where it ends; None if there is none."""
-    try:
-        return _DECODER.raw_decode(text, start)
-    except (json.JSONDecodeError, RecursionError):
-        return None
-
-
 def _thought(turn: str) -> int:
     """Where the turn's thoughts end: they may try out what is said only later."""
     return turn.rfind(_THOUGHT) + len(_THOUGHT) if _THOUGHT in turn else 0
 
 
-def _is_call(value: object) -> bool:
-    """Whether this names a function and gives it arguments by name."""
-    if not isinstance(value, dict) or not isinstance(value.get("name"), str):
-        return False
-    arguments = value.get("arguments", value.get("parameters"))
-    if isinstance(arguments, str):  # some write the arguments as JSON within JSON
-        decoded = decode(arguments, 0)
-        arguments = decoded[0] if decoded else None
-    return isinstance(arguments, dict)
-
-
-def tool_call(turn: str) -> Found:
+def tool_call(turn: str, scene: Scene = ANYWHERE) -> Found:
     """Function calls, in any of the notations of current chat templates: the whole call, its tags included.
 
     `<tool_call>{...}</tool_call>` (Hermes, Qwen, the function-calling protocol of AgentBench), `[TOOL_CALLS]` with JSON
     (Mistral), or a turn that is nothing but a call (Llama 3); or else as `react_json`.
     """
     if "<tool_call>" in turn[_thought(turn) :]:
-        return _tagged_calls(turn)
+        return _tagged_calls(turn, scene.tools)
     if "[TOOL_CALLS]" in turn:
-        return _mistral_calls(turn)
+        return _mistral_calls(turn, scene.tools)
     alone = _LLAMA.match(turn)
     if alone and '"name"' in turn:
         decoded = decode(turn, alone.end())
-        if decoded and not turn[decoded[1] :].strip() and _is_call(decoded[0]):
+        if decoded and not turn[decoded[1] :].strip() and is_call(decoded[0], scene.tools):
             return Found(((len(turn) - len(turn.lstrip()), decoded[1]),))
         return _VIOLATION
-    return react_json(turn)
+    return react_json(turn, scene)
 
 
-def _tagged_calls(turn: str) -> Found:
+def _tagged_calls(turn: str, tools: Tools | None) -> Found:
     """Walk from tag to tag; a string in the JSON may hold anything, even the closing tag."""
     found, at = NOTHING, _thought(turn)
     while opened := _OPEN.search(turn, at):
         decoded = decode(turn, opened.end())
         closed = _CLOSE.match(turn, decoded[1]) if decoded else None
-        if decoded and closed and _is_call(decoded[0]):
-            found, at = found + Found(((opened.start(), closed.end()),)), closed.end()
+        if decoded and closed:
+            inside = Found(((opened.start(), closed.end()),)) if is_call(decoded[0], tools) else _VIOLATION
+            found, at = found + inside, closed.end()
         else:
             # What is malformed ends at the next closing tag, or where the next call begins.
             following = _CLOSE.search(turn, opened.end())
@@ -114,32 +99,33 @@ def _tagged_calls(turn: str) -> Found:
     return found
 
 
-def _mistral_calls(turn: str) -> Found:
+def _mistral_calls(turn: str, tools: Tools | None) -> Found:
     found, at = NOTHING, 0
     while marked := _MISTRAL.search(turn, at):
         decoded = decode(turn, marked.end())
         value = decoded[0] if decoded else None
-        named = isinstance(value, dict) and marked["name"] is not None
+        if marked["name"] is not None:
+            value = {"name": marked["name"], "arguments": value if isinstance(value, dict) else None}
         calls = value if isinstance(value, list) else [value]
-        if decoded and (named or (calls and all(map(_is_call, calls)))):
+        if decoded and calls and all(is_call(call, tools) for call in calls):
             found, at = found + Found(((marked.start(), decoded[1]),)), decoded[1]
         else:
             found, at = found + _VIOLATION, marked.end()
     return found
 
 
-def react_json(turn: str) -> Found:
+def react_json(turn: str, scene: Scene = ANYWHERE) -> Found:
     """The last `Action:` with its JSON; to `respond` is to talk, not to call a tool."""
     marks = list(_ACTION.finditer(turn))
     if not marks:
         return NOTHING
     decoded = decode(turn, marks[-1].end())
-    if not decoded or not _is_call(decoded[0]):
+    if not decoded or not is_call(decoded[0]):
         return _VIOLATION
     value = decoded[0]
     if isinstance(value, dict) and value["name"] == "respond":
         return NOTHING
-    return Found(((marks[-1].start(), decoded[1]),))
+    return Found(((marks[-1].start(), decoded[1]),)) if is_call(value, scene.tools) else _VIOLATION
 
 
 def officebench(turn: str, *, keep_tags: bool = False) -> Found:
@@ -154,7 +140,7 @@ def officebench(turn: str, *, keep_tags: bool = False) -> Found:
         return _VIOLATION if answer else NOTHING
     try:
         value = json.loads(turn[start:end])
-    except (json.JSONDecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return _VIOLATION
     if not isinstance(value, dict) or not {"app", "action"} <= value.keys():
         return _VIOLATION
@@ -177,11 +163,13 @@ def agentbench_os(turn: str) -> Found:
     return _VIOLATION if "Act:" in turn else NOTHING
 
 
-def webshop(turn: str) -> Found:
-    """The first `Action: search[...]` or `Action: click[...]`."""
+def webshop(turn: str, scene: Scene = ANYWHERE) -> Found:
+    """The first `Action: search[...]` or `Action: click[...]`; what is clicked must be offered, where that is known."""
     action = _SHOP.search(turn)
     if action:
-        return Found((action.span(),))
+        clicked = action[2].lower() if action[1].startswith("click") else None
+        absent = clicked is not None and scene.offered is not None and clicked not in scene.offered
+        return _VIOLATION if absent else Found((action.span(),))
     return _VIOLATION if re.search("[Aa]ction:", turn) else NOTHING
 
 
@@ -256,6 +244,15 @@ PARSERS: Final[Mapping[str, Parser]] = {
     "none": nothing,
 }
 """Parsers that need no parameter, by the role's name in manifests."""
+
+
+_IN_SCENE: Final[Mapping[Parser, SceneParser]] = {tool_call: tool_call, react_json: react_json, webshop: webshop}
+
+
+def parse(parser: Parser, turn: str, scene: Scene) -> Found:
+    """What a parser finds in a turn; some know more where they know what the agent can do."""
+    knowing = _IN_SCENE.get(parser)
+    return knowing(turn, scene) if knowing else parser(turn)
 
 
 def merged(spans: list[Span]) -> list[Span]:

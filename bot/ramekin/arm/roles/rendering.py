@@ -108,7 +108,7 @@ class Renderer:
             raise DroppedError(f"the assistant speaks {len(turns)} times, and {len(spans)} are found in the text")
         for index, (start, end) in zip(turns, spans, strict=True):
             message = trajectory.messages[index]
-            if not message.get("tool_calls") and _bare(text[start:end]) != _bare(_plain(message)):
+            if not message.get("tool_calls") and _bare(text[start:end]) != _bare(plain_text(message)):
                 raise DroppedError(f"the template does not write what message {index + 1} says")
         return Rendered(text, dict(zip(turns, spans, strict=True)))
 
@@ -189,7 +189,8 @@ def _common(one: str, other: str) -> str:
     return one[:length]
 
 
-def _plain(message: Message) -> str:
+def plain_text(message: Message) -> str:
+    """What a message says, without pictures and calls."""
     content = message["content"]
     if isinstance(content, str):
         return content

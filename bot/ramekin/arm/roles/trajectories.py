@@ -10,6 +10,7 @@ One trajectory per line of JSON, or a file that is one JSON array of them:
 """
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,6 +36,8 @@ _ROLES: Final = {
     "function": "tool",
     "observation": "tool",
 }
+_MOST_DIGITS: Final = 4300
+_LONG_NUMBER: Final = re.compile(rf"\d{{{_MOST_DIGITS + 1},}}")
 _HINT: Final = "write one trajectory per line, as docs/arm.md shows"
 
 
@@ -111,6 +114,8 @@ def _json(text: str, otherwise: str) -> Any:
         return json.loads(text)
     except (json.JSONDecodeError, RecursionError) as error:
         raise _BadEntryError(f"{otherwise}: {error}") from error
+    except ValueError as error:  # Python reads no integer of more digits
+        raise _BadEntryError(f"{otherwise}: a number has more than {_MOST_DIGITS} digits") from error
 
 
 def _see_that_new(name: str, names: set[str]) -> None:
@@ -126,6 +131,10 @@ def _entries(text: str) -> Iterator[tuple[int | None, Any]]:
             whole = json.loads(text)
         except (json.JSONDecodeError, RecursionError):
             whole = None
+        except ValueError:  # a number that is too long: it alone is what is wrong
+            if number := _LONG_NUMBER.search(text):
+                yield text.count("\n", 0, number.start()) + 1, number[0]
+            return
         if isinstance(whole, dict) and isinstance(whole.get("simulations"), list):
             whole = whole["simulations"]
         if isinstance(whole, list):
