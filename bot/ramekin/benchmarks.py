@@ -33,7 +33,8 @@ def read_benchmarks(
         lock: Its lock.
         sources: Where the pinned files are.
         method: For what they are read: the manifest's, or another one that chooses.
-        everything: Whether candidates are only to be shown: nothing is kept for the end then.
+        everything: Whether candidates are only to be shown: nothing is kept for the end then, and their likelihood is
+            shown, too, where nothing is decided by it.
 
     Raises:
         UsageError: The manifest has no benchmarks.
@@ -47,7 +48,7 @@ def read_benchmarks(
 
     develop = isinstance(method, Choosing) and develops(method, manifest.benchmarks)
     keep = isinstance(method, Choosing) and method.keeps_apart and not everything
-    return read_materials(manifest, data, tokenizer, develop=develop, keep=keep)
+    return read_materials(manifest, data, tokenizer, develop=develop, keep=keep, show=everything)
 
 
 def inspect_benchmarks(bench: Workbench, loaded: LoadedManifest, lock: Lock, sources: Sources) -> "Inspected":

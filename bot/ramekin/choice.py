@@ -13,6 +13,9 @@ from ramekin.methods import AnyMethod
 CLOSE: Final = 0.005
 """Candidates that are closer in mean AOS than this are not told apart by it: there is a warning."""
 
+ENOUGH: Final = 0.95
+"""Where two halves of the recorded runs agree so far on the neurons that do most, more runs would change little."""
+
 
 class _Part(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -57,7 +60,14 @@ class ReportedCalibration(_Part):
         dev_trajectories: Trajectories by which models were judged; 0 if none were needed.
         dev_tokens: Tokens of the role in these.
         held_out: Whether these were set aside from the calibration data, because no others were named.
+        dev_watched: Whether neurons were watched in them, too: `ramekin compare` shows likelihood on such where the
+            method decides nothing by it.
         dev: Where they are from, if the manifest names some.
+        template: Digest of the chat template; None where texts were given.
+        data_sha256: Digest of the token ids of all trajectories in which neurons were watched, in whatever order.
+        dev_sha256: The same of the development trajectories.
+        split_half: How far two halves of the trajectories agree on the neurons that do most in the role (Jaccard); None
+            for a single one, or where neurons were not watched.
         scored: Where scores are from: `measured` on the development data as the share of right answers, or `given` in
             the manifest; None where there are none, or where an older report does not say.
         warnings: What looked wrong.
@@ -82,7 +92,12 @@ class ReportedCalibration(_Part):
     dev_trajectories: int = 0
     dev_tokens: int = 0
     held_out: bool = False
+    dev_watched: bool = False
     dev: ReportedData | None = None
+    template: str | None = None
+    data_sha256: str | None = None
+    dev_sha256: str | None = None
+    split_half: float | None = None
     scored: Literal["measured", "given"] | None = None
     warnings: tuple[str, ...] = ()
 
@@ -171,7 +186,10 @@ class ReportedComparison(_Part):
         margin: How far it is ahead, by the signal that decided, of the next best among those between which it did.
         top_k: Share of each layer's neurons that count as salient.
         dtype: Element type that models were run in.
-        template: Digest of the chat template; None where all texts were given.
+        device: What they were run on: `cpu`, or the GPU's name. Like the versions, part of no key.
+        torch: Version of torch.
+        transformers: Version of transformers.
+        template: Digest of the chat template, if all benchmarks have one; None where texts were given.
         candidates: All of them, in the pool's order.
         experts: By benchmark, what was measured of its expert.
         calibration: By benchmark.
@@ -186,6 +204,9 @@ class ReportedComparison(_Part):
     margin: float | None
     top_k: float
     dtype: str
+    device: str | None = None
+    torch: str | None = None
+    transformers: str | None = None
     template: str | None = None
     candidates: dict[str, ReportedCandidate]
     experts: dict[str, ReportedMeasures] = {}

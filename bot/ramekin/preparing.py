@@ -90,11 +90,14 @@ class Prepared:
             raise PublishError(problems=self.made.objections)
 
 
-def prepare(bench: Workbench, request: Request, *, ask_target: bool = True, publishes: bool = False) -> Prepared:
+def prepare(
+    bench: Workbench, request: Request, *, ask_target: bool = True, publishes: bool = False, watched: bool = False
+) -> Prepared:
     """Manifest, lock and plan. A new lock is written once its sources are known to fit together.
 
     What `publishes` looks at the target with the token that is to write there: by trusted publishing no other sees it
-    while it is private, and whether there is such a token is known before anything is done.
+    while it is private, and whether there is such a token is known before anything is done. Where models will be
+    `watched` whatever the manifest's method is, the checkpoints have to be such as can be.
     """
     loaded = read_manifest(request.manifest)
     if request.low_disk and (what := _of_whole_models(loaded.manifest)):
@@ -104,7 +107,7 @@ def prepare(bench: Workbench, request: Request, *, ask_target: bool = True, publ
     settled = settle_lock(loaded, sources, request.lock)
     standing = look_around(onlooker or bench.client, loaded.manifest) if ask_target else unseen(loaded.manifest)
     room = _room(bench, request, loaded.manifest.output.repo)
-    made = make_plan(loaded, settled.lock, sources, standing, bench.store, request.allowed, room=room)
+    made = make_plan(loaded, settled.lock, sources, standing, bench.store, request.allowed, room=room, watched=watched)
     if made.fits:
         settled.write()
     return Prepared(loaded, sources, settled.lock, standing, made)

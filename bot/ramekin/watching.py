@@ -76,6 +76,8 @@ class SweptK:
         weak: The benchmarks that would be repaired.
         transplanted: Their transplant sets, as part of all neurons.
         collisions: Neurons that several experts would give.
+        split_half: By benchmark, how far two halves of the recorded runs agree on the expert's neurons; one with a
+            single run is not there.
     """
 
     top_k: float
@@ -86,6 +88,7 @@ class SweptK:
     weak: Sequence[str]
     transplanted: Mapping[str, float]
     collisions: int
+    split_half: Mapping[str, float]
 
     def to_data(self) -> dict[str, Any]:
         """For `--json`."""
@@ -98,6 +101,7 @@ class SweptK:
             "weak": [*self.weak],
             "transplanted": dict(self.transplanted),
             "collisions": self.collisions,
+            "split_half": dict(self.split_half),
         }
 
 
@@ -120,6 +124,7 @@ def sweep_k(bench: Workbench, prepared: Prepared, values: Sequence[float], devic
 
 def _swept(question: "Question", answer: "Answer", method: Arm) -> SweptK:
     from ramekin.arm.deciding import decide
+    from ramekin.arm.halving import agreements
     from ramekin.arm.metrics import cross_overlap
 
     decision: Decision = decide(question, answer, method)
@@ -134,6 +139,7 @@ def _swept(question: "Question", answer: "Answer", method: Arm) -> SweptK:
         weak=decision.weakness.weak,
         transplanted={name: float(found.share) for name, found in decision.sets.items()},
         collisions=decision.contested,
+        split_half=agreements(answer.observed.experts.halves, method.top_k),
     )
 
 

@@ -13,8 +13,9 @@ from torch import nn
 
 from ramekin.arm.architecture import find_layers
 from ramekin.arm.choosing import Traces
+from ramekin.arm.measured import Aim
 from ramekin.arm.neurons import how_many
-from ramekin.arm.observing import Aim, Observer, observe_all
+from ramekin.arm.observing import Observer, observe_all
 from ramekin.arm.reading import Material
 from ramekin.arm.roles.finding import Role, Traced
 from ramekin.arm.roles.trajectories import digest_of

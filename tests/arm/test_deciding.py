@@ -13,8 +13,8 @@ from test_observing import Bench, layers, made, model_of, reference, role_of
 
 from ramekin.arm.asking import Answer
 from ramekin.arm.deciding import Decision, decide
+from ramekin.arm.measured import Aim, Observed
 from ramekin.arm.neurons import how_many
-from ramekin.arm.observing import Aim, Observed
 from ramekin.arm.reading import Material
 from ramekin.arm.reporting import replaced, report_activation
 from ramekin.errors import UsageError

@@ -21,7 +21,8 @@ from test_tracing import made, reference
 from torch import nn
 
 from ramekin.arm.architecture import Layer, find_layers
-from ramekin.arm.observing import Aim, Measured, Observed, Observer, observe_all
+from ramekin.arm.measured import Aim, Measured, Observed
+from ramekin.arm.observing import Observer, observe_all
 from ramekin.arm.reading import Material, Prompt
 from ramekin.arm.roles.finding import Role, Traced
 from ramekin.arm.roles.trajectories import digest_of
@@ -30,7 +31,7 @@ from ramekin.arm.tracing import Text
 from ramekin.errors import DamagedError
 from ramekin.merge.team import Alone, Crew, Dismissed, Team
 
-KINDS = ("role", "said", "loss", "right")
+KINDS = ("role", "said", "halves", "loss", "right")
 
 
 @functools.cache
@@ -153,10 +154,10 @@ def bits(found: Any) -> Any:
     if isinstance(found, Observed):
         return bits(found.experts), {name: bits(each) for name, each in found.candidates.items()}
     layers = {
-        kind: {name: [layer.tobytes() for layer in each] for name, each in found.of(kind).items()} for kind in KINDS[:2]
+        kind: {name: [layer.tobytes() for layer in each] for name, each in found.of(kind).items()} for kind in KINDS[:3]
     }
     return layers | {
-        kind: {name: np.array(each).tobytes() for name, each in found.of(kind).items()} for kind in KINDS[2:]
+        kind: {name: np.array(each).tobytes() for name, each in found.of(kind).items()} for kind in KINDS[3:]
     }
 
 
@@ -208,7 +209,7 @@ def test_the_bar_is_told_what_it_was_promised() -> None:
 @pytest.mark.parametrize(
     ("aim", "of_tool", "of_candidate"),
     [
-        (Aim(), {"tau": ["role"]}, {"tau": ["role"], "shop": ["role"], "os": ["role"]}),
+        (Aim(), {"tau": ["role", "halves"]}, {"tau": ["role"], "shop": ["role"], "os": ["role"]}),
         (
             Aim(overlap=False, likelihood=True),
             {"tau": ["loss"]},
@@ -217,7 +218,7 @@ def test_the_bar_is_told_what_it_was_promised() -> None:
         (Aim(overlap=False, answers=True), {"tau": ["right"]}, {"tau": ["right"], "os": ["right"]}),
         (
             EVERYTHING,
-            {"tau": ["role", "said", "loss", "right"]},
+            {"tau": ["role", "halves", "said", "loss", "right"]},
             {"tau": ["role", "loss", "right"], "shop": ["role", "loss"], "os": ["role", "loss", "right"]},
         ),
     ],
@@ -257,7 +258,7 @@ def other_calibration(found: Material) -> Material:
 
 @pytest.mark.parametrize(
     ("change", "expected"),
-    [(longer, ["right"]), (other_dev, ["loss"]), (other_calibration, ["role"])],
+    [(longer, ["right"]), (other_dev, ["loss"]), (other_calibration, ["role", "halves"])],
 )
 def test_only_what_changed_is_measured_again(
     change: Callable[[Material], Material], expected: list[str], tmp_path: Path
@@ -266,7 +267,12 @@ def test_only_what_changed_is_measured_again(
     Bench(store=store).observe()
     bench = Bench(dict(MATERIALS) | {"os": change(MATERIALS["os"])}, store=store)
     bench.observe()
-    assert bench.measured == [(digest, {"os": expected}) for digest in ("digest-2", "digest-3", "digest-4")]
+    of_candidates = [kind for kind in expected if kind != "halves"]  # these are the experts' alone
+    assert bench.measured == [
+        ("digest-2", {"os": expected}),
+        ("digest-3", {"os": of_candidates}),
+        ("digest-4", {"os": of_candidates}),
+    ]
     assert bench.wanted == ["web", "mean", "strange"]
 
 

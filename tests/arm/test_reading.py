@@ -13,7 +13,8 @@ import pytest
 from chats import CHATML, tokenizer
 
 from ramekin.arm.asking import Terms
-from ramekin.arm.reading import Inspected, Material, inspect_materials, read_alone, read_materials
+from ramekin.arm.reading import Inspected, Material, inspect_materials, read_materials
+from ramekin.arm.reporting import read_alone
 from ramekin.benchmarks import develops
 from ramekin.errors import DamagedError, IncompatibleError
 from ramekin.manifest.benchmarks import Benchmark
@@ -60,9 +61,9 @@ class Shelf:
         manifest: Any = SimpleNamespace(benchmarks=self.benchmarks)
         return inspect_materials(manifest, self.data, tokenizer(template), develop=develop)
 
-    def read(self, *, develop: bool = False, template: str | None = CHATML) -> dict[str, Material]:
+    def read(self, *, develop: bool = False, show: bool = False, template: str | None = CHATML) -> dict[str, Material]:
         manifest: Any = SimpleNamespace(benchmarks=self.benchmarks)
-        return read_materials(manifest, self.data, tokenizer(template), develop=develop)
+        return read_materials(manifest, self.data, tokenizer(template), develop=develop, show=show)
 
 
 @pytest.fixture
@@ -110,6 +111,36 @@ def test_nothing_is_set_aside_where_nobody_wants_it(shelf: Shelf) -> None:
     shelf.put(calibration=chats(10))
     found = shelf.read()["tau"]
     assert (found.dev, found.held_out, len(found.role.trajectories), found.prompts) == (None, False, 10, ())
+
+
+def test_what_is_only_shown_is_taken_from_nobody(shelf: Shelf) -> None:
+    """What is decided without development data is what it would be where nothing is shown."""
+    shelf.put(calibration=chats(10))
+    found, plain = shelf.read(show=True)["tau"], shelf.read()["tau"]
+    assert found.dev
+    assert (found.dev_watched, found.held_out) == (True, False)
+    assert names(found.role) == names(plain.role) == [f"run-{number}" for number in range(10)]
+    assert {traced.task for traced in found.dev.trajectories} == by_hand([t.task for t in found.role.trajectories])
+    assert not plain.dev_watched
+    aside = shelf.read(show=True, develop=True)["tau"]
+    assert (aside.dev_watched, aside.held_out, len(aside.role.trajectories)) == (False, True, 8)
+    shelf.put(calibration=chats(4), dev=chats(3, 10))
+    assert not shelf.read(show=True)["tau"].dev_watched
+
+
+def test_of_one_task_all_is_shown(shelf: Shelf) -> None:
+    shelf.put(calibration=[chat(number, f"said {number}", task="one") for number in range(3)])
+    found = shelf.read(show=True)["tau"]
+    assert found.dev
+    assert names(found.dev) == names(found.role) == ["run-0", "run-1", "run-2"]
+
+
+@pytest.mark.parametrize("method", [Arm(repair="all"), Arm(repair="none"), BestOf(select="aos")])
+def test_all_is_measured_where_all_is_to_be_shown(method: Choosing, shelf: Shelf) -> None:
+    shelf.put("tau", calibration=chats(10))
+    shelf.put("asked", calibration=chats(10, 20), evaluate="exact")
+    aim = Terms.of(method, shelf.read(develop=develops(method, shelf.benchmarks), show=True), everything=True).aim
+    assert (aim.overlap, aim.likelihood, aim.answers) == (True, True, True)
 
 
 POOL = ["average", {"name": "ties", "density": 0.3}]

@@ -1,11 +1,13 @@
 """What the report says of where recorded runs and scores are from."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 from test_deciding import DONORS, answer
 
 from ramekin.arm.reporting import _calibration
+from ramekin.digests import json_digest
 from ramekin.lock.model import CardFacts, PinnedFile, PinnedSource
 
 FILES = {"runs/tau.jsonl": PinnedFile(size=1, sha256="0" * 64)}
@@ -47,3 +49,19 @@ def test_scores_are_given_or_measured() -> None:
     for measured in found.observed.candidates.values():
         del measured.right["os"]
     assert told == {"tau": "given", "shop": None, "os": "measured"}
+
+
+def test_what_was_read_is_told_by_digest() -> None:
+    """Of all trajectories, development ones apart, and in whatever order they stand in the file."""
+    found = answer()
+    told = {name: _calibration(each, question(), found, name) for name, each in found.materials.items()}
+    for name, each in found.materials.items():
+        assert each.dev
+        for role, digest in ((each.role, told[name].data_sha256), (each.dev, told[name].dev_sha256)):
+            assert digest == json_digest(sorted(traced.digest for traced in role.trajectories))
+    each = found.materials["tau"]
+    turned = replace(each, role=replace(each.role, trajectories=each.role.trajectories[::-1]), dev=None, template="ab")
+    again = _calibration(turned, question(), found, "tau")
+    assert (again.data_sha256, again.dev_sha256, again.template) == (told["tau"].data_sha256, None, "ab")
+    fewer = replace(each, role=replace(each.role, trajectories=each.role.trajectories[1:]))
+    assert _calibration(fewer, question(), found, "tau").data_sha256 != told["tau"].data_sha256

@@ -136,7 +136,8 @@ def test_every_number_is_the_report_s():
         row = next(line for line in body.splitlines() if line.startswith(f"| {name} |") and runs.role + "`" in line)
         cells = [cell.strip() for cell in row.strip("|").split("|")]
         skipped = runs.without + runs.dropped + runs.twice
-        assert cells[-3:] == [grouped(runs.trajectories), grouped(skipped), grouped(runs.role_tokens)]
+        assert cells[-4:-1] == [grouped(runs.trajectories), grouped(skipped), grouped(runs.role_tokens)]
+        assert cells[-1] == ("" if runs.split_half is None else decimal(runs.split_half, 3))
         assert cells[5] == (runs.license or "none declared")
         assert (f"/datasets/org/{name}-runs/tree/{commit(place + 3)}" in row) == runs.on_hub
     applied = sum(each.applied for each in activation.transplanted.values())
@@ -369,3 +370,59 @@ def test_runs_are_shown_where_they_may_be(private: bool, samples: bool | None, s
     kept = redacted(made.report, lock, samples=samples).comparison
     assert kept
     assert bool(kept.samples) == shown
+
+
+def calibrated(made, **update):
+    """A sample in which the recorded runs of all benchmarks are others."""
+    runs = {
+        name: each.model_copy(update={key: value[place % len(value)] for key, value in update.items()})
+        for place, (name, each) in enumerate(made.report.comparison.calibration.items())
+    }
+    return changed(made, calibration=runs)
+
+
+def test_what_models_read_is_told_by_digest():
+    """Also where benchmarks have different chat templates."""
+    made = calibrated(MADE["arm"], template=["aa" * 32, "bb" * 32, None])
+    (table,) = (table for table in tables(split(render(made))[1]) if "chat template" in table[0])
+    for name, ids, dev, template in table[1:]:
+        runs = made.report.comparison.calibration[name]
+        assert (ids, dev) == (f"sha256:{runs.data_sha256}", f"sha256:{runs.dev_sha256}")
+        assert template == (f"sha256:{runs.template}" if runs.template else "none: texts were given")
+    older = changed(calibrated(MADE["arm"], template=[None], data_sha256=[None], dev_sha256=[None]), template="ef" * 32)
+    card = render(older)
+    assert "token ids of the runs used" not in card
+    assert f"with one chat template, `sha256:{'ef' * 32}`" in card
+
+
+def test_what_models_were_run_on_is_told():
+    assert "Models were run in bfloat16 on NVIDIA H200, torch 2.13.0, transformers 5.23.0." in render(MADE["arm"])
+    older = changed(MADE["arm"], device=None, torch=None, transformers=None)
+    assert "Models were run in bfloat16. Skipped are" in render(older)
+
+
+@pytest.mark.parametrize(
+    ("halves", "words"),
+    [
+        ([0.95, 0.99], "The halves agree on at least 0.95 everywhere, so more runs would change little."),
+        (
+            [0.97, 0.94, None],
+            "1 of 3 benchmarks have less, so more runs are worth it there, first for officebench, with",
+        ),
+        (
+            [0.5, 0.4, 0.6],
+            "4 of 4 benchmarks have less, so more runs are worth it there, first for officebench, with 0.40.",
+        ),
+    ],
+)
+def test_whether_more_runs_are_worth_it_is_told(halves, words):
+    assert words in render(calibrated(MADE["arm"], split_half=halves))
+
+
+def test_whether_more_runs_are_worth_it_is_told_where_it_is_known():
+    one = calibrated(MADE["arm-one"], split_half=[0.8])
+    assert "From 0.95 on more runs would change little; 0.80 is less, so more runs are worth it." in render(one)
+    card = render(calibrated(MADE["arm"], split_half=[None]))
+    assert "more runs" not in card
+    with pytest.raises(DamagedError, match="an agreement of halves is no share"):
+        render(calibrated(MADE["arm"], split_half=[1.5]))

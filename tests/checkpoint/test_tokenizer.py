@@ -22,8 +22,11 @@ def tokenizer(**changes: Any) -> dict[str, Any]:
 BASE = {"tokenizer.json": tokenizer(), "tokenizer_config.json": {"chat_template": "{{ messages }}"}}
 
 
-def compared(expert: dict[str, Any], base: dict[str, Any] = BASE, **kind: str) -> tuple[Finding, ...]:
-    return compare_tokenizers(MemorySource(base).small(), MemorySource(expert, **kind).small(), "expert:x")
+def compared(
+    expert: dict[str, Any], base: dict[str, Any] = BASE, *, whole: bool = False, **kind: str
+) -> tuple[Finding, ...]:
+    mine, its = MemorySource(base).small(), MemorySource(expert, **kind).small()
+    return compare_tokenizers(mine, its, "expert:x", whole=whole)
 
 
 def test_equal_digests_are_not_read() -> None:
@@ -88,6 +91,26 @@ def test_all_else_is_a_note(changes: dict[str, Any], words: str) -> None:
     (finding,) = compared({"tokenizer.json": tokenizer(**changes)})
     assert finding.severity == "note"
     assert words in finding.what
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"added_tokens": [*ADDED, {"id": 6, "content": "<tool>"}]}, "has 1 token that the base has not: 6 (`<tool>`)"),
+        ({"model": {"vocab": VOCAB | {"new": 7}}}, "has 1 token that the base has not: 7 (`new`)"),
+        ({"added_tokens": []}, "lacks 1 added token of the base's: 5 (`<eos>`)"),
+    ],
+)
+def test_models_that_are_watched_have_the_same_added_tokens(changes: dict[str, Any], words: str) -> None:
+    (finding,) = compared({"tokenizer.json": tokenizer(**changes)}, whole=True)
+    assert finding.severity == "error"
+    assert finding.what == words
+    assert "watches no models" in finding.hint
+
+
+def test_the_same_added_tokens_saved_otherwise_are_the_same() -> None:
+    again = tokenizer(added_tokens=[ADDED[0] | {"special": False}])
+    assert compared({"tokenizer.json": again}, whole=True) == ()
 
 
 class TestOtherFiles:

@@ -12,8 +12,8 @@ from ramekin.plan.compatibility import Finding, compare_checkpoints, require_com
 TIED = CONFIG | {"tie_word_embeddings": True}
 
 
-def compared(base: CheckpointFacts, *experts: CheckpointFacts) -> tuple[Finding, ...]:
-    return compare_checkpoints(base, {expert.place: expert for expert in experts})
+def compared(base: CheckpointFacts, *experts: CheckpointFacts, watched: bool = False) -> tuple[Finding, ...]:
+    return compare_checkpoints(base, {expert.place: expert for expert in experts}, watched=watched)
 
 
 def brief(findings: tuple[Finding, ...]) -> set[tuple[str, str]]:
@@ -111,6 +111,14 @@ class TestPaddedVocabulary:
     def test_rows_that_no_config_explains_are_an_error(self) -> None:
         found = compared(facts(), expert(tensors(rows=5000)))
         assert brief(found) == {("error", "model.embed_tokens.weight"), ("error", "lm_head.weight")}
+
+    @pytest.mark.parametrize("rows", [72, 48])
+    def test_models_that_are_watched_have_none(self, rows: int) -> None:
+        padded = expert(tensors(rows=rows), config=CONFIG | {"vocab_size": rows})
+        found = compared(facts(), padded, watched=True)
+        assert brief(found) == {("error", "model.embed_tokens.weight"), ("error", "lm_head.weight")}
+        assert f"64 x 16 in the base and {rows} x 16 here; models that are watched" in found[0].what
+        assert all("watches no models" in finding.hint for finding in found)
 
     def test_the_other_dimension_must_agree(self) -> None:
         wide = tensors() | {"model.embed_tokens.weight": ("BF16", (72, 32))}

@@ -6,7 +6,8 @@ import pytest
 from plain_checkpoints import CONFIG, facts, tensors
 
 from ramekin.checkpoint.findings import Finding
-from ramekin.plan.neurons import find_neuronless
+from ramekin.plan.laying import lay_out
+from ramekin.plan.neurons import find_neuronless, find_rounded
 
 MOE = "ARM_UNSUPPORTED_MOE"
 LAYER = "model.layers.{}.mlp."
@@ -95,3 +96,26 @@ def test_no_fast_tokenizer() -> None:
 def test_all_of_it_is_told() -> None:
     found = told({"num_experts": 8, "is_encoder_decoder": True}, small={})
     assert [finding.subject for finding in found] == ["num_experts", "is_encoder_decoder", "tokenizer.json"]
+
+
+def rounded(
+    dtype: str | None = None, *, x: str = "F32", base: str = "BF16", donors: tuple[str, ...] = ("x",)
+) -> list[str]:
+    experts = {"x": facts("expert:x", tensors(x)), "y": facts("expert:y", tensors("F32"))}
+    found = [*find_rounded(lay_out(facts(contents=tensors(base)), experts, dtype=dtype), donors)]
+    assert all((finding.severity, finding.subject) == ("note", "neurons") for finding in found)
+    return [f"{finding.place}: {finding.what}; {finding.hint}" for finding in found]
+
+
+def test_neurons_of_a_wider_type_are_rounded() -> None:
+    told = "x: what it gives is float32, and is rounded to the merge's bfloat16"
+    told += "; set `output.dtype: float32` to keep all of it"
+    assert rounded() == [told]
+    assert rounded("bfloat16", base="F32") == [told]
+    assert rounded("float16") == [told.replace("bfloat16", "float16")]
+    assert len(rounded(donors=("x", "y"))) == 2
+
+
+@pytest.mark.parametrize("case", [{"x": "BF16"}, {"x": "F16"}, {"dtype": "float32"}, {"base": "F32"}, {"donors": ()}])
+def test_neurons_that_are_not(case: dict[str, Any]) -> None:
+    assert rounded(**case) == []

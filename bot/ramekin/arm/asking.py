@@ -15,16 +15,8 @@ from ramekin.arm.alignment import alignment
 from ramekin.arm.architecture import Layer, tensors_of
 from ramekin.arm.fitting import see_that_all_fit
 from ramekin.arm.hosting import Host, dtype_of, load_tokenizer
-from ramekin.arm.observing import (
-    Aim,
-    Kind,
-    Measured,
-    Observed,
-    Observer,
-    mean_of_all,
-    observe_all,
-    observe_candidates,
-)
+from ramekin.arm.measured import Aim, Kind, Measured, Observed
+from ramekin.arm.observing import Observer, mean_of_all, observe_all, observe_candidates
 from ramekin.arm.reading import Material
 from ramekin.arm.store import Counted, SaliencyStore
 from ramekin.arm.tuning import Search
@@ -137,6 +129,7 @@ class Answer:
         dtype: Element type that models were run in.
         alignment: By expert the median cosine of its neurons' rows with the base's.
         tuned: The search for better coefficients; None without one.
+        device: What models were run on.
     """
 
     materials: Mapping[str, Material]
@@ -148,6 +141,7 @@ class Answer:
     dtype: str
     alignment: Mapping[str, float]
     tuned: "Tuning | None" = None
+    device: str = "cpu"
 
     @property
     def donors(self) -> dict[str, str]:
@@ -209,7 +203,8 @@ class Watching:
         shapes = {task.name: task.shape for shard in question.layout.shards for task in shard.tensors}
         held = {name: shapes[names[name]] for name in sorted(tensors_of(structure.layers))}
         changed = watched.counted.known
-        return Answer(question.materials, observed, changed, structure.layers, names, held, dtype, aligned, tuned)
+        found = question.materials, observed, changed, structure.layers, names, held, dtype, aligned, tuned
+        return Answer(*found, device=host.device_name)
 
 
 def _tokenizer(question: Question) -> Any:

@@ -12,8 +12,9 @@ from typing import Protocol
 from ramekin.arm.alignment import LEAST
 from ramekin.arm.asking import Answer, Question
 from ramekin.arm.choosing import AOS_NOISE, Choice, Ranked, Selected, Traces, select, settled
+from ramekin.arm.measured import Measured
 from ramekin.arm.neurons import Neurons, collisions
-from ramekin.arm.observing import Measured, mean_of, mean_of_all
+from ramekin.arm.observing import mean_of, mean_of_all
 from ramekin.arm.repair import Weakness, weak_by_likelihood, weak_by_scores
 from ramekin.choice import CLOSE
 from ramekin.manifest.model import Manifest

@@ -64,6 +64,7 @@ class Host:
 
     Attributes:
         device_type: `cpu` or `cuda`.
+        device_name: `cpu`, or the GPU's name.
         budget: Tokens of a batch that its device is good for.
         structure: What is known of it without weights.
 
@@ -93,6 +94,7 @@ class Host:
         self.structure = structure_of(files["base"], self._names)
         self._place = place_for(device, means.resources, layout.total_size)  # a GPU that is not there is told at once
         self.device_type = "cuda" if self._place else "cpu"
+        self.device_name = torch.cuda.get_device_name() if self._place else "cpu"
         self.budget = BUDGET if self._place else BUDGET_CPU
 
     @cached_property

@@ -9,15 +9,17 @@ bits, so that what comes out is the same for any.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from math import isnan, nan
-from typing import Any, Final, Literal, get_args
+from typing import Any, get_args
 
 from torch import nn
 
 from ramekin.arm.answering import right_answers
 from ramekin.arm.architecture import Layer
+from ramekin.arm.halving import HALVES, halved, joined
 from ramekin.arm.likelihood import losses_of
+from ramekin.arm.measured import JUDGED, TRACED, Aim, Kind, Measured, Observed
 from ramekin.arm.reading import Material
 from ramekin.arm.saliency import Floats, RoleMean
 from ramekin.arm.store import SaliencyStore, prompts_digest, reading_digest, saliency_key
@@ -25,64 +27,6 @@ from ramekin.arm.tracing import BUDGET_CPU, Text, together, trace
 from ramekin.errors import DamagedError
 from ramekin.merge.team import Alone, Team
 from ramekin.progress import Bar
-
-Kind = Literal["role", "said", "loss", "right", "kept"]
-"""Saliency in the role, and in all that the assistant says; negative log-likelihood of the role on development data;
-right answers to its prompts; the likelihood on those development data by which nothing is chosen."""
-
-_TRACED: Final[Sequence[Kind]] = ("role", "said")
-_JUDGED: Final[Sequence[Kind]] = ("loss", "kept")
-
-
-@dataclass
-class Measured:
-    """What was measured of a model, by benchmark.
-
-    Attributes:
-        role: Saliency in the role, `[f]` for each layer.
-        said: Saliency in all that the assistant says.
-        loss: Negative log-likelihood of the role's tokens in nats a token, by trajectory.
-        right: Whether each answer was right.
-        kept: As `loss`, on development data by which nothing is chosen.
-    """
-
-    role: dict[str, list[Floats]] = field(default_factory=dict)
-    said: dict[str, list[Floats]] = field(default_factory=dict)
-    loss: dict[str, list[float]] = field(default_factory=dict)
-    right: dict[str, list[float]] = field(default_factory=dict)
-    kept: dict[str, list[float]] = field(default_factory=dict)
-
-    def of(self, kind: Kind) -> dict[str, Any]:
-        """What was measured of one kind."""
-        found: dict[str, Any] = getattr(self, kind)
-        return found
-
-
-@dataclass(frozen=True)
-class Aim:
-    """What is to be measured.
-
-    Attributes:
-        overlap: Which neurons are at work.
-        said: In the experts also those in all that the assistant says.
-        likelihood: How likely the role's tokens are.
-        answers: Whether prompts are answered right, where the benchmark says how.
-    """
-
-    overlap: bool = True
-    said: bool = False
-    likelihood: bool = False
-    answers: bool = False
-
-    def kinds(self, material: Material, *, donor: bool) -> list[Kind]:
-        """What that is for a benchmark, of its donor or of a candidate."""
-        wanted: list[tuple[bool, Kind]] = [
-            (self.overlap, "role"),
-            (self.overlap and self.said and donor and material.said is not None, "said"),
-            (self.likelihood and material.dev is not None, "loss"),
-            (self.answers and bool(material.prompts), "right"),
-        ]
-        return [kind for want, kind in wanted if want]
 
 
 class Observer:
@@ -125,6 +69,7 @@ class Observer:
             )
             for name, material in materials.items()
         }
+        self._halved = {name: halved(texts, whole=by_length) for name, texts in self._watched.items()}
         self._judged: dict[tuple[str, Kind], tuple[Text, ...]] = {}
         for name, material in materials.items():
             if material.dev:
@@ -136,8 +81,7 @@ class Observer:
         """How many tokens a model will read for that, answers apart."""
         count = 0
         for name, kinds in wanted.items():
-            traced = {kind for kind in kinds if kind in _TRACED}
-            count += sum(text.needed for text in _only(self._watched[name], traced)) if traced else 0
+            count += sum(text.needed for text in self._traced(name, kinds))
             count += sum(text.needed for kind in kinds for text in self._judged.get((name, kind), ()))
         return count
 
@@ -154,7 +98,8 @@ class Observer:
             for name, kinds in wanted.items():
                 for kind in kinds:
                     key = self._key(digest, name, kind)
-                    kept: Any = self._store.get(key, widths) if kind in _TRACED else self._store.get_values(key)
+                    expected = widths * 2 if kind == "halves" else widths
+                    kept: Any = self._store.get(key, expected) if kind in TRACED else self._store.get_values(key)
                     if kept is not None:
                         found.of(kind)[name] = kept
         return self._team.gather(found)[0]
@@ -179,11 +124,9 @@ class Observer:
         """
         found = Measured()
         for name, kinds in wanted.items():
-            roles = {kind for kind in kinds if kind in _TRACED}
-            if roles:
-                for role, mean in self._trace(model, name, roles, advance).items():
-                    found.of(role)[name] = mean.result()
-            for kind in (kind for kind in kinds if kind in _JUDGED):
+            for traced, layers in self._trace(model, name, kinds, advance).items():
+                found.of(traced)[name] = layers
+            for kind in (kind for kind in kinds if kind in JUDGED):
                 texts = self._judged[name, kind]
                 found.of(kind)[name] = self._joined(losses_of(model, texts, "loss", advance=advance, part=self._part))
             if "right" in kinds:
@@ -193,19 +136,32 @@ class Observer:
             self._keep(digest, name, kinds, found)
         return found
 
+    def _traced(self, name: str, kinds: Sequence[Kind]) -> list[Text]:
+        """The texts that neurons are watched in; where halves are wanted, the role is that of one or of the other."""
+        by_half = "halves" in kinds
+        roles = {"said"} & {*kinds} | ({*HALVES} if by_half else {"role"} & {*kinds})
+        return _only((self._halved if by_half else self._watched)[name], roles)
+
     def _trace(
-        self, model: nn.Module, name: str, roles: set[Kind], advance: Callable[[int], None]
-    ) -> dict[Kind, RoleMean]:
-        """The means over all processes' texts."""
-        texts = _only(self._watched[name], roles)
+        self, model: nn.Module, name: str, kinds: Sequence[Kind], advance: Callable[[int], None]
+    ) -> dict[Kind, list[Floats]]:
+        """What neurons do, over all processes' texts."""
+        wanted = [kind for kind in TRACED if kind in kinds]
+        if not wanted:
+            return {}
+        texts = self._traced(name, wanted)
         mine = trace(model, self._layers, texts, budget=self._budget, advance=advance, part=self._part)
         widths = [layer.width for layer in self._layers]
-        total: dict[Kind, RoleMean] = {role: RoleMean(widths) for role in _TRACED if role in roles}
+        total: dict[str, RoleMean] = {}
         for each in self._team.gather(mine):
-            for role, mean in total.items():
-                if role in each:
-                    mean.merge(each[role])
-        return total
+            for role, mean in each.items():
+                total.setdefault(role, RoleMean(widths)).merge(mean)
+        if "halves" in wanted:
+            total["role"] = joined([total[half] for half in HALVES], widths)
+        found: dict[Kind, list[Floats]] = {kind: total[kind].result() for kind in wanted if kind != "halves"}
+        if "halves" in wanted:
+            found["halves"] = [layer for half in HALVES for layer in total[half].result()]
+        return found
 
     @property
     def _part(self) -> tuple[int, int]:
@@ -221,39 +177,31 @@ class Observer:
             return
         for kind in kinds:
             key, about = self._key(digest, name, kind), {"benchmark": name, "model": digest, "kind": kind}
-            if kind in _TRACED:
+            if kind in TRACED:
                 self._store.put(key, found.of(kind)[name], about)
             else:
                 self._store.put_values(key, found.of(kind)[name], about)
 
     def _key(self, digest: str, name: str, kind: Kind) -> str:
-        if kind in _TRACED:
-            return saliency_key(digest, reading_digest(self._watched[name], kind, whole=self._by_length), self._dtype)
-        if kind in _JUDGED:
-            reading = reading_digest(self._judged[name, kind], "loss", ordered=True, whole=self._by_length)
+        if kind == "halves":  # which text is in which of them is decided by what is read, and so is part of the key
+            return saliency_key(digest, self._read(self._watched[name], "role"), self._dtype, kind)
+        if kind in TRACED:
+            return saliency_key(digest, self._read(self._watched[name], kind), self._dtype)
+        if kind in JUDGED:
+            reading = self._read(self._judged[name, kind], "loss", ordered=True)
             return saliency_key(digest, reading, self._dtype, "loss")
         material = self.materials[name]
         asked = [(prompt.ids, prompt.answer) for prompt in material.prompts]
         return saliency_key(digest, prompts_digest(asked, material.judge, material.longest), self._dtype, kind)
+
+    def _read(self, texts: Sequence[Text], role: str, *, ordered: bool = False) -> str:
+        return reading_digest(texts, role, ordered=ordered, whole=self._by_length)
 
 
 def _only(texts: Sequence[Text], roles: Iterable[str]) -> list[Text]:
     """Texts with some of their roles alone."""
     kept = ((text, {role: at for role, at in text.roles.items() if role in roles}) for text in texts)
     return [replace(text, roles=found) for text, found in kept if found]
-
-
-@dataclass(frozen=True)
-class Observed:
-    """What was measured of all models.
-
-    Attributes:
-        experts: Of the donors, by benchmark.
-        candidates: By candidate, in the pool's order.
-    """
-
-    experts: Measured
-    candidates: Mapping[str, Measured]
 
 
 Loaded = tuple[str, nn.Module]

@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from ramekin.arm.roles.finding import Role
@@ -21,10 +21,21 @@ _SHOWN: Final = 5
 
 def parted(trajectories: Sequence[Trajectory], share: float) -> tuple[list[Trajectory], list[Trajectory]]:
     """Set part of the tasks aside, by their names' digests: the same on every machine, and in any order."""
-    tasks = sorted({each.task for each in trajectories}, key=lambda task: hashlib.sha256(task.encode()).digest())
-    aside = set(tasks[: math.ceil(share * len(tasks))])
+    aside = _first_tasks({each.task for each in trajectories}, share)
     kept = [each for each in trajectories if each.task not in aside]
     return kept, [each for each in trajectories if each.task in aside]
+
+
+def some_of(role: Role, share: float) -> Role:
+    """As many of the trajectories as would be set aside, and without taking them away."""
+    chosen = _first_tasks({traced.task for traced in role.trajectories}, share)
+    return Role([traced for traced in role.trajectories if traced.task in chosen])
+
+
+def _first_tasks(tasks: Collection[str], share: float) -> set[str]:
+    """So large a part of some tasks, rounded up, the first by their names' digests."""
+    ranking = sorted(tasks, key=lambda task: hashlib.sha256(task.encode()).digest())
+    return {*ranking[: math.ceil(share * len(ranking))]}
 
 
 def same_texts(calibration: Role, dev: Role) -> list[str]:

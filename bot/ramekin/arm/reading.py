@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ramekin.arm.parting import HELD_OUT, KEPT, not_apart, parted, same_texts
-from ramekin.arm.roles.finding import Role, Traced, find_roles
+from ramekin.arm.parting import HELD_OUT, KEPT, not_apart, parted, same_texts, some_of
+from ramekin.arm.roles.finding import Role, find_roles
 from ramekin.arm.roles.looking import Search
 from ramekin.arm.roles.parsers import PARSERS
 from ramekin.arm.roles.rendering import Markers, Renderer
@@ -44,6 +44,7 @@ class Material:
         said: All that the assistant says in them; None where the texts were given.
         dev: The role in the trajectories by which models are judged; None if there are none.
         held_out: Whether these were set aside from the calibration data.
+        dev_watched: Whether neurons were watched in them, too: then they are for show, and nothing is decided by them.
         kept: The role in other development data, which nothing is chosen by.
         prompts: What models are asked; empty if they are not.
         judge: How answers are compared.
@@ -57,6 +58,7 @@ class Material:
     said: Role | None = None
     dev: Role | None = None
     held_out: bool = False
+    dev_watched: bool = False
     kept: Role | None = None
     prompts: tuple[Prompt, ...] = ()
     judge: str | None = None
@@ -66,7 +68,13 @@ class Material:
 
 
 def read_materials(
-    manifest: Manifest, data: Mapping[str, Path], tokenizer: Any, *, develop: bool, keep: bool = False
+    manifest: Manifest,
+    data: Mapping[str, Path],
+    tokenizer: Any,
+    *,
+    develop: bool,
+    keep: bool = False,
+    show: bool = False,
 ) -> dict[str, Material]:
     """Read all benchmarks of a manifest.
 
@@ -76,13 +84,14 @@ def read_materials(
         tokenizer: The base's, a fast one.
         develop: Whether development data are wanted: where none are named, part of the calibration data is set aside.
         keep: Whether half of the development data is kept for the end, when all is chosen.
+        show: Whether there are to be some also where nothing is decided by them; these stay calibration data, too.
 
     Raises:
         DamagedError: A file is not what it should be, a role is not found, or calibration and development data share
             tasks; the problems of all benchmarks at once.
         IncompatibleError: The tokenizer or the chat template cannot be worked with.
     """
-    found = _read(manifest, data, tokenizer, develop=develop, keep=keep)
+    found = _read(manifest, data, tokenizer, develop=develop, keep=keep, show=show)
     if found.error:
         raise found.error
     return dict(found.materials)
@@ -118,6 +127,7 @@ def _read(
     *,
     develop: bool,
     keep: bool,
+    show: bool = False,
     goes_on: bool = False,
 ) -> Inspected:
     found: dict[str, Material] = {}
@@ -125,7 +135,9 @@ def _read(
     for name, benchmark in manifest.benchmarks.items():
         told = errors if goes_on else None
         try:
-            found[name] = _Reading(name, benchmark, data, tokenizer, told).material(develop=develop, keep=keep)
+            found[name] = _Reading(name, benchmark, data, tokenizer, told).material(
+                develop=develop, keep=keep, show=show
+            )
         except (DamagedError, IncompatibleError) as error:
             errors.append(error)
     problems = dict.fromkeys(problem for error in errors for problem in error.problems)
@@ -143,7 +155,7 @@ class _Reading:
     told: list[DamagedError | IncompatibleError] | None = None
     _renderer: Renderer | None = field(default=None, init=False)
 
-    def material(self, *, develop: bool, keep: bool) -> Material:
+    def material(self, *, develop: bool, keep: bool, show: bool) -> Material:
         benchmark = self.benchmark
         calibration: Sequence[Trajectory] = self._trajectories("calibration")
         dev: Sequence[Trajectory] = ()
@@ -163,12 +175,15 @@ class _Reading:
             self._leave_out(found, role)
         elif found:
             self._see_that_apart(same_texts(role, found), "runs")
+        elif show:
+            found = some_of(role, HELD_OUT)
         return Material(
             donor=benchmark.expert,
             role=role,
             said=said[0] if said and said[0].trajectories else None,
             dev=found,
             held_out=held_out,
+            dev_watched=found is not None and not dev,
             kept=self._role(kept, "dev", beside=found),
             prompts=self._prompts(found) if found and benchmark.evaluate else (),
             judge=benchmark.evaluate,
@@ -279,13 +294,3 @@ class _Reading:
     def _see_that_apart(self, names: Sequence[str], kind: str) -> None:
         if names:
             self._tell(not_apart(f"benchmarks.{self.name}", names, kind))
-
-
-def read_alone(traced: Traced) -> tuple[tuple[str, bool], ...]:
-    """A trajectory's text in pieces, and whether each is in the role."""
-    pieces, at = [], 0
-    for start, end in traced.spans:
-        pieces += [(traced.text[at:start], False), (traced.text[start:end], True)]
-        at = end
-    pieces.append((traced.text[at:], False))
-    return tuple((text, inside) for text, inside in pieces if text)

@@ -1,16 +1,20 @@
 """A decision as the report has it."""
 
 from collections.abc import Iterator
+from importlib.metadata import version
 from typing import Literal
+
+import torch
 
 from ramekin.arm.architecture import changed_places
 from ramekin.arm.asking import Answer, Question
 from ramekin.arm.deciding import Decision, scores_of, scores_of_donors, warnings_of
+from ramekin.arm.halving import agreements
 from ramekin.arm.metrics import CrossOverlap, cross_overlap
 from ramekin.arm.neurons import chance, overlap_by_layer, salient
 from ramekin.arm.observing import mean_of
-from ramekin.arm.reading import Material, read_alone
-from ramekin.arm.roles.finding import Traced
+from ramekin.arm.reading import Material
+from ramekin.arm.roles.finding import Role, Traced
 from ramekin.choice import (
     ReportedActivation,
     ReportedCalibration,
@@ -23,6 +27,7 @@ from ramekin.choice import (
     ReportedTransplant,
     ReportedTuning,
 )
+from ramekin.digests import json_digest
 from ramekin.lock.model import PinnedSource
 from ramekin.methods import Arm, Choosing
 from ramekin.report import may_show
@@ -34,7 +39,8 @@ _MOST_PIECES = 24
 
 def report_comparison(question: Question, decision: Decision, method: Choosing) -> ReportedComparison:
     """The choice among candidates."""
-    answer, manifest = decision.answer, question.manifest
+    answer, manifest, top_k = decision.answer, question.manifest, float(getattr(method, "top_k", 0.1))
+    halves = agreements(answer.observed.experts.halves, top_k)
     templates = {material.template for material in answer.materials.values()} - {None}
     donors, likelihood = scores_of_donors(manifest, answer), answer.observed.experts.loss
     return ReportedComparison(
@@ -42,8 +48,11 @@ def report_comparison(question: Question, decision: Decision, method: Choosing) 
         decided_by=decision.selected.signal,
         selected=decision.selected.name,
         margin=decision.selected.margin,
-        top_k=float(getattr(method, "top_k", 0.1)),
+        top_k=top_k,
         dtype=answer.dtype,
+        device=answer.device,
+        torch=str(torch.__version__),
+        transformers=version("transformers"),
         template=min(filter(None, templates)) if len(templates) == 1 else None,
         candidates=report_candidates(question, decision),
         experts={
@@ -54,7 +63,8 @@ def report_comparison(question: Question, decision: Decision, method: Choosing) 
             for name in answer.materials
         },
         calibration={
-            name: _calibration(material, question, answer, name) for name, material in answer.materials.items()
+            name: _calibration(material, question, answer, name).model_copy(update={"split_half": halves.get(name)})
+            for name, material in answer.materials.items()
         },
         tuned=_tuning(question, answer),
         samples=tuple(_samples(question, answer)),
@@ -120,10 +130,19 @@ def _calibration(material: Material, question: Question, answer: Answer, name: s
         dev_trajectories=len(dev.trajectories) if dev else 0,
         dev_tokens=dev.role_tokens if dev else 0,
         held_out=material.held_out,
+        dev_watched=material.dev_watched,
         dev=_data(question.lock.data.get(f"data:{name}:dev")),
+        template=material.template,
+        data_sha256=_digest(found),
+        dev_sha256=_digest(dev) if dev else None,
         scored=_scored(question, answer, name),
         warnings=tuple(warnings),
     )
+
+
+def _digest(role: Role) -> str:
+    """Digest of the token ids of all trajectories, in whatever order they are."""
+    return json_digest(sorted(traced.digest for traced in role.trajectories))
 
 
 def _data(pinned: PinnedSource | None) -> ReportedData | None:
@@ -168,6 +187,16 @@ def shortened(traced: Traced) -> tuple[tuple[str, bool], ...]:
     if len(pieces) > _MOST_PIECES:
         found.append((" […]", False))
     return tuple(found)
+
+
+def read_alone(traced: Traced) -> tuple[tuple[str, bool], ...]:
+    """A trajectory's text in pieces, and whether each is in the role."""
+    pieces, at = [], 0
+    for start, end in traced.spans:
+        pieces += [(traced.text[at:start], False), (traced.text[start:end], True)]
+        at = end
+    pieces.append((traced.text[at:], False))
+    return tuple((text, inside) for text, inside in pieces if text)
 
 
 def report_activation(decision: Decision, method: Arm) -> ReportedActivation:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 from ramekin.arm.reading import Inspected
 from ramekin.arm.reporting import shortened
 from ramekin.arm.roles.finding import Role, Traced
-from ramekin.choice import ReportedCandidate, ReportedComparison
+from ramekin.arm.telling import told_halves
+from ramekin.choice import ENOUGH, ReportedComparison
 from ramekin.manifest.model import Manifest
 from ramekin.methods.base import show_value
 from ramekin.terminal import marked
@@ -113,24 +114,79 @@ def _role_data(role: Role) -> dict[str, Any]:
 
 
 def show_comparison(comparison: ReportedComparison) -> str:
-    """All candidates with all that was measured of them, the chosen one marked, and bars for what decides."""
+    """One table of all candidates with all that was measured of them, and below it each measure by benchmark."""
     benchmarks = [*comparison.calibration]
-    lines: list[str] = []
-    kinds: Sequence[tuple[str, str, str]] = (
-        ("aos", f"AOS (top_k {comparison.top_k:g}; more is better)", ".3f"),
-        ("likelihood", "negative log-likelihood of the role, nats a token (less is better)", ".4f"),
-        ("scores", "scores (more is better)", ".3f"),
-    )
-    for kind, title, form in kinds:
+    lines = [*_summary(comparison)]
+    for kind, (_, title, form) in _MEASURES.items():
         rows = [(name, getattr(each, kind)) for name, each in comparison.candidates.items()]
-        if all(values for _, values in rows):
+        if len(benchmarks) > 1 and all(values.keys() == comparison.calibration.keys() for _, values in rows):
             lines += ["", title, *_table(rows, benchmarks, form, comparison, experts=kind != "aos", kind=kind)]
-    lines += ["", f"{'weights changed':<{_NAME}}"]
-    lines += [f"  {printable(name, _NAME):<{_NAME}}{_changed(each)}" for name, each in comparison.candidates.items()]
     margin = f", {comparison.margin:.4g} ahead" if comparison.margin is not None else ""
     chosen = f"chosen by {comparison.decided_by}: {comparison.selected}{margin}"
-    lines += ["", chosen, *(f"warning: {warning}" for warning in comparison.warnings)]
-    return "\n".join(lines[1:])
+    warnings = (f"warning: {warning}" for warning in comparison.warnings)
+    return "\n".join([*lines, "", chosen, *_told_dev(comparison), *told_halves(comparison), *warnings])
+
+
+_MEASURES: Final[Mapping[str, tuple[str, str, str]]] = {
+    "aos": ("AOS", "AOS by benchmark (more is better)", ".3f"),
+    "likelihood": ("nats a token", "negative log-likelihood of the role by benchmark (less is better)", ".4f"),
+    "scores": ("score", "scores by benchmark (more is better)", ".3f"),
+}
+"""By what they are called in the report: head of a column, title of a table, and how numbers are written."""
+
+
+def _summary(comparison: ReportedComparison) -> Iterator[str]:
+    """The means of all candidates, the chosen one marked, with bars for what decided; the better, the longer."""
+    number, candidates = len(comparison.calibration), comparison.candidates
+    found = {
+        kind: {name: _mean(getattr(each, kind), number) for name, each in candidates.items()} for kind in _MEASURES
+    }
+    there = [kind for kind, values in found.items() if any(value is not None for value in values.values())]
+    bars = _bars(found.get(comparison.decided_by, {}), less_is_better=comparison.decided_by == "likelihood")
+    heads = "".join(f"{_MEASURES[kind][0]:>14}" for kind in there)
+    yield f"  {f'mean of {number}, top_k {comparison.top_k:g}':<{_NAME}}{heads}{'weights changed':>18}"
+    for name, each in candidates.items():
+        cells = "".join(_cell(found[kind][name], _MEASURES[kind][2]) for kind in there)
+        changed = "" if each.changed is None else f"{each.changed:,}"
+        mark = "*" if name == comparison.selected else " "
+        yield f"{mark} {printable(name, _NAME):<{_NAME}}{cells}{changed:>18}  {bars.get(name, '')}".rstrip()
+    own = {
+        kind: _mean({b: getattr(m, kind)[b] for b, m in comparison.experts.items() if b in getattr(m, kind)}, number)
+        for kind in there
+        if kind != "aos"
+    }
+    if any(value is not None for value in own.values()):
+        cells = "".join(_cell(own.get(kind), _MEASURES[kind][2]) for kind in there)
+        yield f"  {'each expert on its own':<{_NAME}}{cells}".rstrip()
+
+
+def _mean(values: Mapping[str, float], number: int) -> float | None:
+    """Mean over all benchmarks; None where some lack: means over different ones cannot be compared."""
+    return sum(values.values()) / number if len(values) == number else None
+
+
+def _cell(value: float | None, form: str) -> str:
+    return f"{'' if value is None else format(value, form):>14}"
+
+
+def _bars(values: Mapping[str, float | None], *, less_is_better: bool) -> dict[str, str]:
+    """The best is as long as there is room, others as their part of it."""
+    known = {name: value for name, value in values.items() if value is not None and value > 0}
+    best = (min if less_is_better else max)(known.values(), default=1.0)
+    return {
+        name: "█" * round(_BAR * (best / value if less_is_better else value / best)) for name, value in known.items()
+    }
+
+
+def _told_dev(comparison: ReportedComparison) -> Iterator[str]:
+    """On what runs likelihood and answers were measured, where the manifest names none for it."""
+    aside = [name for name, runs in comparison.calibration.items() if runs.held_out]
+    watched = [name for name, runs in comparison.calibration.items() if runs.dev_watched]
+    if aside:
+        yield f"likelihood on runs that were set aside: {', '.join(aside)} (no `dev`)"
+    if watched:
+        why = "no `dev`, and nothing is decided by it"
+        yield f"likelihood on a part of the runs that neurons were watched in: {', '.join(watched)} ({why})"
 
 
 def _table(
@@ -144,45 +200,38 @@ def _table(
 ) -> Iterator[str]:
     heads = [printable(name, _BENCHMARK - 2) for name in benchmarks]
     widths = [max(len(head), 8) + 2 for head in heads]
-    yield (
-        f"  {'':<{_NAME}}"
-        + "".join(f"{head:>{width}}" for head, width in zip(heads, widths, strict=True))
-        + "      mean"
-    )
-    means = {name: sum(values.values()) / len(values) for name, values in rows}
-    most = max((abs(mean) for mean in means.values()), default=0) or 1
+    yield f"  {'':<{_NAME}}" + "".join(f"{head:>{width}}" for head, width in zip(heads, widths, strict=True))
     for name, values in rows:
         cells = "".join(f"{values[b]:>{width}{form}}" for b, width in zip(benchmarks, widths, strict=True))
-        bar = "█" * round(_BAR * abs(means[name]) / most)
         mark = "*" if name == comparison.selected else " "
-        yield f"{mark} {printable(name, _NAME):<{_NAME}}{cells}{means[name]:>10{form}}  {bar}"
+        yield f"{mark} {printable(name, _NAME):<{_NAME}}{cells}"
     own = {b: getattr(comparison.experts[b], kind).get(b) for b in benchmarks} if experts else {}
     if own and all(value is not None for value in own.values()):
         cells = "".join(f"{own[b]:>{width}{form}}" for b, width in zip(benchmarks, widths, strict=True))
-        yield f"  {'each expert on its own':<{_NAME}}{cells}{sum(own.values()) / len(own):>10{form}}"
-
-
-def _changed(candidate: ReportedCandidate) -> str:
-    return "" if candidate.changed is None else f"{candidate.changed:>16,}"
+        yield f"  {'each expert on its own':<{_NAME}}{cells}"
 
 
 def show_sweep(found: "Iterable[SweptK]") -> str:
     """A line for each `top_k`."""
     swept = [*found]
     width = max([len("backbone"), *(min(len(each.selected), _NAME) for each in swept)])
-    lines = [
-        f"{'top_k':>6}  {'overlap':>8}  {'own':>7}  {'AOS':>6}  {'backbone':<{width}}  {'neurons transplanted':<40}",
-    ]
+    head = f"{'top_k':>6}  {'overlap':>8}  {'own':>7}  {'halves':>6}  {'AOS':>6}  {'backbone':<{width}}  "
+    lines = [f"{head}{'neurons transplanted':<40}"]
     for each in swept:
         sets = ", ".join(f"{name} {share:.2%}" for name, share in each.transplanted.items()) or "none"
         collisions = f"; {each.collisions} wanted by several" if each.collisions else ""
-        lines.append(
-            f"{show_value(each.top_k):>6}  {each.overlap:>8.1%}  {each.overlap_own:>7.1%}  "
-            f"{each.mean_aos[each.selected]:>6.3f}  {printable(each.selected, width):<{width}}  {sets}{collisions}"
-        )
+        shares = f"{each.overlap:>8.1%}  {each.overlap_own:>7.1%}  {_least(each.split_half):>6}"
+        backbone = f"{each.mean_aos[each.selected]:>6.3f}  {printable(each.selected, width):<{width}}"
+        lines.append(f"{show_value(each.top_k):>6}  {shares}  {backbone}  {sets}{collisions}")
     lines += [
         "",
         "overlap: neurons in at least two experts' sets, of those in any; own: of a set, those that others have too;",
+        "halves: how far two halves of the recorded runs agree on an expert's set, for the benchmark where they do so",
+        f"least; from {ENOUGH:g} on more runs would change little",
         "AOS: the backbone's mean; transplanted: of all neurons, for each weak benchmark",
     ]
     return "\n".join(lines)
+
+
+def _least(found: Mapping[str, float]) -> str:
+    return f"{min(found.values()):.3f}" if found else ""

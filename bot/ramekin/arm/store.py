@@ -32,14 +32,17 @@ def reading_digest(texts: Sequence[Text], role: str, *, ordered: bool = False, w
         ordered: Whether the order of the texts counts.
         whole: Whether it counts how long they are in all, as for models that turn otherwise in longer ones.
     """
-    digests = []
-    for text in (text for text in texts if role in text.roles):
-        at, weight = text.roles[role], text.weights.get(role, 1)
-        read: list[object] = [text.ids[: at[-1] + 1], at]
-        read += [] if weight == 1 else [weight]
-        read += [{"whole": text.whole}] if whole else []
-        digests.append(json_digest(read))
+    digests = [text_digest(text, role, whole=whole) for text in texts if role in text.roles]
     return json_digest(digests if ordered else sorted(digests))
+
+
+def text_digest(text: Text, role: str, *, whole: bool = False) -> str:
+    """The same of one text that has the role."""
+    at, weight = text.roles[role], text.weights.get(role, 1)
+    read: list[object] = [text.ids[: at[-1] + 1], at]
+    read += [] if weight == 1 else [weight]
+    read += [{"whole": text.whole}] if whole else []
+    return json_digest(read)
 
 
 def prompts_digest(prompts: Sequence[tuple[Sequence[int], str]], judge: str | None, longest: int) -> str:

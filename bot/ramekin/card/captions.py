@@ -4,6 +4,7 @@ from ramekin.card.contest import Contest
 from ramekin.card.numbers import decimal, factor, fraction, grouped, percent, score, short
 from ramekin.card.patterns import Patterns
 from ramekin.card.scoring import Scoring
+from ramekin.choice import ENOUGH, ReportedComparison
 from ramekin.markdown import plain
 from ramekin.methods.base import Method
 from ramekin.report import Report
@@ -99,6 +100,23 @@ def heat_caption(contest: Contest) -> str:
         told += f", {decimal(contest.lead)} ahead of the next"
     told += f"; least so on {plain(lowest, 64)}, {decimal(scores[lowest])}" if len(scores) > 1 else ""
     return f"{told}. By chance it would be about {decimal(contest.chance, 3)}."
+
+
+def halves_caption(comparison: ReportedComparison) -> str:
+    """Of the table of recorded runs: whether more of them are worth it."""
+    known = {name: runs.split_half for name, runs in comparison.calibration.items() if runs.split_half is not None}
+    if not known:
+        return ""
+    few = {name: share for name, share in known.items() if share < ENOUGH}
+    if not few:
+        lowest = min(known.values())
+        return f"The halves agree on at least {decimal(lowest, 2)} everywhere, so more runs would change little."
+    worst = min(few, key=lambda name: few[name])
+    enough = f"From {ENOUGH:g} on more runs would change little"
+    if len(known) == 1:
+        return f"{enough}; {decimal(few[worst], 2)} is less, so more runs are worth it."
+    told = f"{enough}. {len(few)} of {len(known)} benchmarks have less, so more runs are worth it there"
+    return f"{told}, first for {plain(worst, 64)}, with {decimal(few[worst], 2)}."
 
 
 def layers_caption(contest: Contest) -> str:

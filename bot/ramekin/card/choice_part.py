@@ -6,6 +6,7 @@ from typing import Final
 
 from ramekin.arm.repair import LIKELIHOOD_GAP, SCORE_GAP
 from ramekin.card.candidates_plot import measures_of, shown_value
+from ramekin.card.captions import halves_caption
 from ramekin.card.contest import MEASURES, Contest, Entry, Measure, contest_of, kept
 from ramekin.card.numbers import decimal, percent, score
 from ramekin.choice import ReportedSample
@@ -114,6 +115,24 @@ class ChoicePart:
             "none": "The manifest has no benchmark repaired.",
         }
         return rules.get(activation.rule, "") if activation else ""
+
+    @property
+    def halves(self) -> str:
+        """Whether more recorded runs are worth it; empty where that is not known."""
+        return halves_caption(self.contest.comparison)
+
+    @property
+    def read_with(self) -> str:
+        """What models were run on, with versions; empty where an older report does not say."""
+        comparison = self.contest.comparison
+        versions = (("torch", comparison.torch), ("transformers", comparison.transformers))
+        told = [comparison.device or "", *(f"{name} {version}" for name, version in versions if version)]
+        return ", ".join(each for each in told if each)
+
+    @property
+    def has_digests(self) -> bool:
+        """Whether it is known what token ids models read."""
+        return any(runs.data_sha256 for runs in self.contest.comparison.calibration.values())
 
     @property
     def measures(self) -> tuple[Measure, ...]:

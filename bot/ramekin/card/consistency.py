@@ -125,6 +125,8 @@ def _unfit_measures(comparison: ReportedComparison) -> Iterator[str]:
     means = [mean for each in candidates for mean in (each.mean_aos, each.aos_layer_mean) if mean is not None]
     if not _are_shares([comparison.top_k, *means, *(value for each in candidates for value in each.aos.values())]):
         yield "an overlap is no share"
+    if not _are_shares([half for runs in comparison.calibration.values() if (half := runs.split_half) is not None]):
+        yield "an agreement of halves is no share"
     if not all(isfinite(value) for each in found for by in (each.likelihood, each.scores) for value in by.values()):
         yield "a measure is not finite"
 

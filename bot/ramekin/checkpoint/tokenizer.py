@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from ramekin.checkpoint.facts import SmallFiles
-from ramekin.checkpoint.findings import Finding
+from ramekin.checkpoint.findings import Finding, Severity
 from ramekin.checkpoint.jsontext import parse_object
 from ramekin.checkpoint.vocabulary import Vocabulary, read_vocabulary
 from ramekin.text import printable
@@ -22,6 +22,10 @@ _WHOLE: Final = (
 """Files that decide a vocabulary together, by what is looked for first."""
 
 _HINT: Final = "use an expert that kept the base's tokenizer; rows of the embeddings would mix different tokens"
+_WATCHED: Final = (
+    "use an expert that kept the base's added tokens, or a method that watches no models, such as `ram+`: "
+    "what models do with tokens that they do not share says nothing"
+)
 
 
 def check_tokenizer(base: SmallFiles) -> tuple[Finding, ...]:
@@ -39,19 +43,25 @@ def check_tokenizer(base: SmallFiles) -> tuple[Finding, ...]:
     )
 
 
-def compare_tokenizers(base: SmallFiles, expert: SmallFiles, role: str) -> tuple[Finding, ...]:
+def compare_tokenizers(base: SmallFiles, expert: SmallFiles, role: str, *, whole: bool = False) -> tuple[Finding, ...]:
     """Every difference between two tokenizers that matters to a merge.
 
     Files with equal digests are not read. All else is compared by what it means, not by its bytes: a tokenizer that
     was only saved by another release of transformers is the same.
 
+    Args:
+        base: The base's files.
+        expert: The expert's.
+        role: The expert's role.
+        whole: Whether the added tokens have to be the same, too: where models are watched at work.
+
     Raises:
         DamagedError: A file is not what its name promises.
     """
-    return _compare_vocabularies(base, expert, role) + _compare_templates(base, expert, role)
+    return _compare_vocabularies(base, expert, role, whole=whole) + _compare_templates(base, expert, role)
 
 
-def _compare_vocabularies(base: SmallFiles, expert: SmallFiles, role: str) -> tuple[Finding, ...]:
+def _compare_vocabularies(base: SmallFiles, expert: SmallFiles, role: str, *, whole: bool) -> tuple[Finding, ...]:
     ours, theirs = _deciding(base), _deciding(expert)
     if not theirs or not ours:
         return ()
@@ -59,7 +69,7 @@ def _compare_vocabularies(base: SmallFiles, expert: SmallFiles, role: str) -> tu
         return ()
     a, b = read_vocabulary(base), read_vocabulary(expert)
     if a is not None and b is not None:
-        return tuple(_differences(a, b, role))
+        return tuple(_differences(a, b, role, whole=whole))
     shared = [name for name in _binary(expert) if name in base.digests]
     if not shared:
         files = f"the base has {', '.join(ours)}, this expert {', '.join(theirs)}"
@@ -83,8 +93,10 @@ def _binary(files: SmallFiles) -> tuple[str, ...]:
     return tuple(sorted(name for name in files.digests if name.endswith(".model") or name == "tekken.json"))
 
 
-def _differences(a: Vocabulary, b: Vocabulary, role: str) -> Iterable[Finding]:
-    """Compare the base's vocabulary `a` with the expert's `b`."""
+def _differences(a: Vocabulary, b: Vocabulary, role: str, *, whole: bool) -> Iterable[Finding]:
+    """Compare the base's vocabulary `a` with the expert's `b`; what is more or less is an error where `whole`."""
+    severity: Severity = "error" if whole else "note"
+    hint = _WATCHED if whole else ""
     other = [n for n, token in a.tokens.items() if n in b.tokens and b.tokens[n] != token]
     if other:
         shown = _examples(f"{n} ({_token(a.tokens[n])} in the base, {_token(b.tokens[n])} here)" for n in other)
@@ -96,12 +108,14 @@ def _differences(a: Vocabulary, b: Vocabulary, role: str) -> Iterable[Finding]:
         yield Finding("error", role, "tokenizer", f"lacks {_count(missing, 'token')} of the base's: {shown}", _HINT)
     elif lacking:
         shown = _examples(f"{n} ({_token(a.tokens[n])})" for n in lacking)
-        yield Finding("note", role, "tokenizer", f"lacks {_count(lacking, 'added token')} of the base's: {shown}")
+        what = f"lacks {_count(lacking, 'added token')} of the base's: {shown}"
+        yield Finding(severity, role, "tokenizer", what, hint)
     extra = [n for n in b.tokens if n not in a.tokens]
     if extra:
         shown = _examples(f"{n} ({_token(b.tokens[n])})" for n in extra)
-        what = f"has {_count(extra, 'token')} that the base has not, and the base's tokenizer is used: {shown}"
-        yield Finding("note", role, "tokenizer", what)
+        kept = "" if whole else ", and the base's tokenizer is used"
+        what = f"has {_count(extra, 'token')} that the base has not{kept}: {shown}"
+        yield Finding(severity, role, "tokenizer", what, hint)
     yield from _segmentation(a, b, role)
 
 

@@ -43,7 +43,7 @@ def compare(bench: Workbench, manifest: Path, *, locked: bool, device: str, plot
     from ramekin.watching import compare as compare_candidates
 
     request = Request(manifest, LockPolicy(locked=locked, write=not bench.environment.ci), device=device)
-    comparison = compare_candidates(bench, prepare(bench, request, ask_target=False), device)
+    comparison = compare_candidates(bench, prepare(bench, request, ask_target=False, watched=True), device)
     from ramekin.arm.showing import show_comparison
 
     lines = [show_comparison(comparison)]
@@ -71,7 +71,7 @@ def sweep_k(bench: Workbench, manifest: Path, *, locked: bool, device: str, valu
 
     chosen = _values(values)
     request = Request(manifest, LockPolicy(locked=locked, write=not bench.environment.ci), device=device)
-    found = sweep(bench, prepare(bench, request, ask_target=False), chosen, device)
+    found = sweep(bench, prepare(bench, request, ask_target=False, watched=True), chosen, device)
     from ramekin.arm.showing import show_sweep
 
     bench.terminal.result(show_sweep(found), {"sweep": [each.to_data() for each in found]})

@@ -17,6 +17,8 @@ from ramekin.merge.grafting import Graft, Grafts
 from ramekin.merge.orders import Means
 from ramekin.methods import Arm, BestOf, Choosing, Tuned
 from ramekin.methods.base import Method
+from ramekin.plan.layout import Layout
+from ramekin.plan.neurons import rounding_of
 from ramekin.report import Report
 
 if TYPE_CHECKING:
@@ -81,6 +83,7 @@ def choose(job: "MergeJob", files: SourceFiles, staging: Path, means: Means) -> 
     from ramekin.arm.asking import Question, Terms, ask
     from ramekin.arm.deciding import decide, warnings_of
     from ramekin.arm.reporting import report_activation, report_comparison
+    from ramekin.arm.telling import told
 
     manifest = job.loaded.manifest
     terms = Terms.of(method, job.materials, everything=isinstance(method, BestOf))
@@ -91,13 +94,14 @@ def choose(job: "MergeJob", files: SourceFiles, staging: Path, means: Means) -> 
     for warning in warnings_of(decision):
         means.progress.note(f"warning: {warning}")
     grafts = _grafts(decision.given, answer.layers, answer.names, _givers(job))
-    return Chosen(
-        decision.method,
-        grafts,
-        {name: found for name, found in decision.given.items() if len(found)},
-        report_comparison(question, decision, method),
-        report_activation(decision, method) if isinstance(method, Arm) else None,
-    )
+    for warning in _rounded(job.layout, grafts):
+        means.progress.note(f"warning: {warning}")
+    comparison = report_comparison(question, decision, method)
+    activation = report_activation(decision, method) if isinstance(method, Arm) else None
+    for line in told(comparison, activation):
+        means.progress.note(line)
+    neurons = {name: found for name, found in decision.given.items() if len(found)}
+    return Chosen(decision.method, grafts, neurons, comparison, activation)
 
 
 def _givers(job: "MergeJob") -> dict[str, int]:
@@ -118,6 +122,17 @@ def _grafts(
             graft = Graft(givers[name], place.axis, indices.numpy().astype(np.int64))
             found.setdefault(names[place.tensor], []).append(graft)
     return {name: tuple(each) for name, each in found.items()}
+
+
+def _rounded(layout: Layout, grafts: Grafts) -> tuple[str, ...]:
+    """Experts whose neurons are rounded, because the merge has a narrower type than they."""
+    found: dict[str, None] = {}
+    for task in (task for shard in layout.shards for task in shard.tensors):
+        for graft in grafts.get(task.name, ()):
+            if loss := rounding_of(task, graft.expert):
+                theirs, ours = loss
+                found[f"neurons of `{layout.experts[graft.expert]}` are {theirs}, and are rounded to {ours}"] = None
+    return tuple(found)
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,8 @@ _PADDING: Final = 1024
 """Most rows by which two embeddings may differ if no config explains it: what padding to a round number adds."""
 
 _KEPT: Final = "; rows that both have are merged, and the base decides the shape"
+_UNWATCHED: Final = "; models that are watched at work need the same vocabulary"
+_SAME_ROWS: Final = "use an expert with the base's number of tokens, or a method that watches no models, such as `ram+`"
 _OTHER_MODEL: Final = "use an expert that was trained from this base, with its tensors unchanged in name and shape"
 _UNMERGEABLE: Final = frozenset({"F64", "C64"})
 _CONVERT: Final = (
@@ -28,12 +30,15 @@ _CONVERT: Final = (
 )
 
 
-def compare_checkpoints(base: CheckpointFacts, experts: Mapping[str, CheckpointFacts]) -> tuple[Finding, ...]:
+def compare_checkpoints(
+    base: CheckpointFacts, experts: Mapping[str, CheckpointFacts], *, watched: bool = False
+) -> tuple[Finding, ...]:
     """Compare tensors, configs and tokenizers of all experts with the base's.
 
     Args:
         base: The base.
         experts: The experts, in manifest order.
+        watched: Whether they will be watched at work: then the vocabularies have to be the same, padding included.
 
     Returns:
         Errors first; within each kind the base, then the experts in order.
@@ -48,13 +53,15 @@ def compare_checkpoints(base: CheckpointFacts, experts: Mapping[str, CheckpointF
             findings += check_adapter(expert.adapter, base.source, expert.role)
             findings += () if packed else fit_adapter(base, expert, expert.adapter).findings
         else:
-            findings += _compare_checkpoints(base, expert, quantised=bool(packed))
-        findings += compare_tokenizers(base.files, expert.files, expert.role)
+            findings += _compare_checkpoints(base, expert, quantised=bool(packed), watched=watched)
+        findings += compare_tokenizers(base.files, expert.files, expert.role, whole=watched)
     findings += _same_weights([base, *experts.values()])
     return tuple(sorted(findings, key=lambda finding: finding.severity != "error"))
 
 
-def _compare_checkpoints(base: CheckpointFacts, expert: CheckpointFacts, *, quantised: bool) -> list[Finding]:
+def _compare_checkpoints(
+    base: CheckpointFacts, expert: CheckpointFacts, *, quantised: bool, watched: bool
+) -> list[Finding]:
     """Compare an expert of full weights with the base; tensors only where they are not packed in one of the two."""
     packed = find_quantised(expert)
     findings = [*packed, *check_config(expert.config, expert.role)]
@@ -66,7 +73,7 @@ def _compare_checkpoints(base: CheckpointFacts, expert: CheckpointFacts, *, quan
         what = "there is an adapter beside the full weights, and the full weights are merged"
         findings.append(Finding("note", expert.role, ADAPTER_CONFIG, what))
     if not (packed or quantised):
-        findings += [*_check_types(expert), *_compare_tensors(base, expert)]
+        findings += [*_check_types(expert), *_compare_tensors(base, expert, watched=watched)]
     return findings
 
 
@@ -102,11 +109,11 @@ def _check_types(facts: CheckpointFacts) -> list[Finding]:
     ]
 
 
-def _compare_tensors(base: CheckpointFacts, expert: CheckpointFacts) -> list[Finding]:
+def _compare_tensors(base: CheckpointFacts, expert: CheckpointFacts, *, watched: bool) -> list[Finding]:
     ours, theirs = base.inventory.tensors, expert.inventory.tensors
     tied = tied_names(base, [*ours, *theirs])
     ours = {name: tensor for name, tensor in ours.items() if name not in tied}
-    groups: defaultdict[tuple[bool, str], list[str]] = defaultdict(list)
+    groups: defaultdict[tuple[str, str], list[str]] = defaultdict(list)  # by what to do, if anything, and what is so
     missing = [name for name in ours if name not in theirs]
     extra = [name for name in theirs if name not in ours and name not in tied]
     types: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
@@ -118,14 +125,16 @@ def _compare_tensors(base: CheckpointFacts, expert: CheckpointFacts) -> list[Fin
         a, b = ours[name], theirs[name]
         if a.shape != b.shape:
             padded = differs_in_padding(a, b) and _is_padding(base, expert, a.shape[0], b.shape[0])
-            groups[padded, f"is {_shape(a)} in the base and {_shape(b)} here{_KEPT if padded else ''}"].append(name)
+            hint, more = (_SAME_ROWS, _UNWATCHED) if watched else ("", _KEPT)
+            hint, more = (hint, more) if padded else (_OTHER_MODEL, "")
+            groups[hint, f"is {_shape(a)} in the base and {_shape(b)} here{more}"].append(name)
         if a.dtype != b.dtype:
             if a.dtype in FLOATING and b.dtype in FLOATING:
                 types[a.dtype, b.dtype].append(name)
             elif a.dtype not in _UNMERGEABLE and b.dtype not in _UNMERGEABLE:
-                groups[False, f"is stored as {a.dtype} in the base and as {b.dtype} here"].append(name)
-    for (fits, what), names in groups.items():
-        findings += folded("note" if fits else "error", expert.role, names, what, "" if fits else _OTHER_MODEL)
+                groups[_OTHER_MODEL, f"is stored as {a.dtype} in the base and as {b.dtype} here"].append(name)
+    for (hint, what), names in groups.items():
+        findings += folded("error" if hint else "note", expert.role, names, what, hint)
     for (a_type, b_type), names in types.items():
         what = f"are {FLOATING[b_type]} here and {FLOATING[a_type]} in the base"
         subject = "all tensors" if len(names) == len(ours) else f"{len(names):,} of {len(ours):,} tensors"

@@ -13,7 +13,7 @@ from ramekin.lock.model import Lock
 from ramekin.manifest.model import Manifest
 from ramekin.manifest.reading import LoadedManifest
 from ramekin.plan.adapters import describe_adapter, foreign_copies
-from ramekin.plan.compatibility import compare_checkpoints
+from ramekin.plan.compatibility import Finding, compare_checkpoints
 from ramekin.plan.cost import PlannedCost, estimate_cost
 from ramekin.plan.difference import changes_between
 from ramekin.plan.disk import Room, choose_mode
@@ -21,7 +21,7 @@ from ramekin.plan.laying import lay_out
 from ramekin.plan.layout import Layout
 from ramekin.plan.measuring import models_written, plan_evaluation
 from ramekin.plan.model import Action, Plan, PlannedLayout, PlannedLicence, PlannedMethod, PlannedSource
-from ramekin.plan.neurons import find_neuronless
+from ramekin.plan.neurons import donors_of, find_neuronless, find_rounded
 from ramekin.plan.objections import Permissions, inherited, objections
 from ramekin.plan.standing import Standing
 from ramekin.report import CARD_TEMPLATE, Report
@@ -68,7 +68,7 @@ class MadePlan:
         return self.layout
 
 
-def make_plan(
+def make_plan(  # noqa: PLR0913
     loaded: LoadedManifest,
     lock: Lock,
     sources: Sources,
@@ -77,8 +77,11 @@ def make_plan(
     allowed: Permissions,
     *,
     room: Room,
+    watched: bool = False,
 ) -> MadePlan:
     """Tell what a run would do, from metadata and headers alone.
+
+    Where models will be `watched` at work whatever the manifest's method is, they have to be such as can be.
 
     Raises:
         SourceError: A source cannot be read.
@@ -88,15 +91,12 @@ def make_plan(
     manifest = loaded.manifest
     facts = _facts(manifest, lock, sources)
     base, experts = facts["base"], {role: fact for role, fact in facts.items() if role != "base"}
-    findings = compare_checkpoints(base, experts)
-    if manifest.method.uses_benchmarks:
-        findings = (*find_neuronless(base), *findings)
-    fit = not any(finding.severity == "error" for finding in findings)
-    output = manifest.output
-    layout = lay_out(base, experts, dtype=output.dtype, shard_size=output.shard_size) if fit else None
+    findings, layout = _laid_out(manifest, base, experts, watched=watched or manifest.method.uses_benchmarks)
     licence = inherited(manifest, lock)
     against = objections(manifest, lock, standing, licence, allowed)
-    action, reason = _action(manifest, lock, standing, fits=fit and not licence.problems, against=against)
+    action, reason = _action(
+        manifest, lock, standing, fits=layout is not None and not licence.problems, against=against
+    )
     cost = _cost(manifest, lock, layout, store, room) if layout else None
     plan = Plan(
         schema_version=1,
@@ -117,6 +117,19 @@ def make_plan(
         evaluation=plan_evaluation(manifest),
     )
     return MadePlan(plan, layout, against, room)
+
+
+def _laid_out(
+    manifest: Manifest, base: CheckpointFacts, experts: Mapping[str, CheckpointFacts], *, watched: bool
+) -> tuple[tuple[Finding, ...], Layout | None]:
+    """What is to be told of the checkpoints, and the files to write; None where they do not fit."""
+    findings, output = compare_checkpoints(base, experts, watched=watched), manifest.output
+    if watched:
+        findings = (*find_neuronless(base), *findings)
+    if any(finding.severity == "error" for finding in findings):
+        return findings, None
+    layout = lay_out(base, experts, dtype=output.dtype, shard_size=output.shard_size)
+    return (*findings, *find_rounded(layout, donors_of(manifest))), layout
 
 
 def confirm_layout(
