@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final
 
 from ramekin.checkpoint.facts import CheckpointFacts, read_checkpoint
 from ramekin.checkpoint.selection import files_to_copy
@@ -14,7 +13,7 @@ from ramekin.manifest.model import Manifest
 from ramekin.manifest.reading import LoadedManifest
 from ramekin.plan.adapters import describe_adapter, foreign_copies
 from ramekin.plan.compatibility import compare_checkpoints
-from ramekin.plan.cost import PlannedCost, estimate_cost
+from ramekin.plan.cost import PlannedCost, estimate_cost, watched_bytes
 from ramekin.plan.difference import changes_between
 from ramekin.plan.disk import Room, choose_mode
 from ramekin.plan.laying import lay_out
@@ -28,8 +27,6 @@ from ramekin.report import CARD_TEMPLATE, Report
 from ramekin.sources import ReadRange, Sources
 from ramekin.store import BlobStore
 from ramekin.threads import at_once
-
-_BYTES: Final = {"float32": 4, "bfloat16": 2, "float16": 2}
 
 
 @dataclass(frozen=True)
@@ -247,7 +244,5 @@ def _cost(manifest: Manifest, lock: Lock, layout: Layout, store: BlobStore, room
 
 def _resident_bytes(manifest: Manifest, layout: Layout) -> int:
     """Bytes of the model that is run, in the element type that it is run in; 0 where none is."""
-    wanted = str(getattr(manifest.method, "trace_dtype", "base"))
-    watched = layout.merged_elements * _BYTES[wanted] if wanted in _BYTES else layout.total_size
     asked = layout.total_size if manifest.evaluate and manifest.evaluate.command is None else 0
-    return max(watched if manifest.method.uses_benchmarks else 0, asked)
+    return max(watched_bytes(manifest.method, layout), asked)
