@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from ramekin.checkpoint.tensors import ITEM_SIZES, LowRank, Tensor
-from ramekin.merge.chunks import Chunk, Landing, Slot, cut, in_order
+from ramekin.merge.chunks import Chunk, Landing, Slot, cut, element_bytes, in_order
 from ramekin.merge.files import Factors, OpenSources
 from ramekin.merge.loops.choosing import Loops, loops_for
 from ramekin.merge.loops.compiling import Bytes, Floats, Words
@@ -128,7 +128,9 @@ class Pass:
         for row in rows:
             tensor.looks += 1
             lookers = [number for number, own in looking.items() if (own or rows[0]) == row]
-            yield from (Job(tensor, chunk, lookers) for chunk in cut(tensor.task, self.resources.chunk_bytes, row))
+            most = [tensor.works[number].most * element_bytes(tensor.task) for number in lookers]
+            size = min([self.resources.chunk_bytes, *filter(None, most)])
+            yield from (Job(tensor, chunk, lookers) for chunk in cut(tensor.task, size, row))
 
     def _begin(self, task: TensorTask) -> TensorJob:
         factors = {
