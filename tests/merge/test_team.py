@@ -17,7 +17,7 @@ from test_engine import Stop, digests
 from ramekin.checkpoint.tensors import Tensor
 from ramekin.environment import Processes
 from ramekin.errors import DamagedError, LostError, ResourceError, SourceError
-from ramekin.merge.engine import Means, MergedWeights, WrittenFile, merge_weights, probe
+from ramekin.merge.engine import Means, MergedWeights, Probe, WrittenFile, count_for, merge_weights, probe
 from ramekin.merge.files import AtHand, SourceFiles
 from ramekin.merge.orders import follow
 from ramekin.merge.output import shard_writer
@@ -78,6 +78,24 @@ def test_the_number_of_processes_decides_nothing(method: Method, size: int, sour
     assert ends == [0] * (size - 1)
     assert together == alone
     assert digests(tmp_path / "several") == digests(tmp_path / "one")
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_several_thresholds_are_counted_in_one_pass(size: int, sources: Sources) -> None:
+    """As one after the other, and the bytes are read once."""
+    methods = [RamPlus(epsilon=epsilon) for epsilon in (0.0, 1e-5, 0.25, 1e-5)]
+    known = {0.5: probe(sources.layout, sources.supply, 0.5)}
+
+    def command(team: Crew | Alone) -> dict[float, Probe]:
+        means = Means(HOW, team=team, counted=dict(known))
+        count_for(sources.layout, sources.supply, [*methods, RamPlus(epsilon=0.5), Ram(epsilon=3.0)], means)
+        return means.counted
+
+    together, _ = with_followers(size, command) if size > 1 else (command(Alone()), None)
+    alone = {epsilon: probe(sources.layout, sources.supply, epsilon) for epsilon in (0.5, 0.0, 1e-5, 0.25)}
+    assert together == alone
+    assert len({each.overlap for each in alone.values()}) > 2, "they are not all alike"
+    assert {each.bytes_read for each in together.values()} == {sources.layout.input_bytes}
 
 
 def test_more_processes_than_tensors_on_machines_of_their_own(sources: Sources, tmp_path: Path) -> None:

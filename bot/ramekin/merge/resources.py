@@ -80,7 +80,7 @@ class Resources:
         return 3 * self.threads
 
 
-def memory_needed(experts: int, resources: Resources, factors: int = 0) -> int:
+def memory_needed(experts: int, resources: Resources, factors: int = 0, thresholds: int = 1) -> int:
     """Upper bound on the bytes that a merge holds at once; the size of the model plays no part.
 
     Each chunk in flight has its result, what adapters add to it, and counts by pattern; three more such counts belong
@@ -91,8 +91,9 @@ def memory_needed(experts: int, resources: Resources, factors: int = 0) -> int:
         experts: N, the number of experts.
         resources: What the merge may use.
         factors: Bytes, in float32, of the adapters' factors of the tensor that has the largest; 0 without adapters.
+        thresholds: By how many thresholds patterns are counted at once.
     """
-    patterns = 8 << experts
+    patterns = thresholds * (8 << experts)
     formed = experts * resources.out_bytes if factors else 0
     slot = resources.out_bytes + formed + patterns
     mapped = 2 * (experts + 1) * (resources.extent_bytes(experts) + resources.reading_bytes(experts))

@@ -88,8 +88,8 @@ def equip(bench: Workbench, layout: Layout, device: str, method: Method | None =
         UsageError: There is no such device.
     """
     watching = running(watched_bytes(method, layout)) if method else 0
-    experts, factors = len(layout.experts), layout.factor_bytes
-    check_room((), memory_needed(experts, Resources(), factors) + watching)
+    experts, factors, thresholds = len(layout.experts), layout.factor_bytes, method.thresholds if method else 1
+    check_room((), memory_needed(experts, Resources(), factors, thresholds) + watching)
     with enough_to_load():
         from ramekin.merge.devices import resources_for
         from ramekin.merge.team import Alone
@@ -97,7 +97,7 @@ def equip(bench: Workbench, layout: Layout, device: str, method: Method | None =
         team = bench.team or Alone()
         resources = resources_for(device, team)
     if resources.device == "cuda" or team.neighbours > 1:
-        needed = memory_needed(experts, resources, factors) + (0 if _on_gpus(device, team) else watching)
+        needed = memory_needed(experts, resources, factors, thresholds) + (0 if _on_gpus(device, team) else watching)
         check_room((), memory_of_all(team.neighbours, needed))
     return resources, team
 

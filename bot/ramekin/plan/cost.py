@@ -58,13 +58,14 @@ class PlannedCost(BaseModel):
     disk: PlannedDisk | None = None
 
 
-def estimate_cost(
+def estimate_cost(  # noqa: PLR0913
     pinned: Iterable[Mapping[str, PinnedFile]],
     at_hand: Iterable[str],
     layout: Layout,
     reads: int,
     copied: int = 0,
     *,
+    thresholds: int = 1,
     resident: int = 0,
     disk: PlannedDisk | None = None,
 ) -> PlannedCost:
@@ -76,6 +77,7 @@ def estimate_cost(
         layout: The merged checkpoint.
         reads: How often the method reads each tensor, all passes and looks together.
         copied: Bytes of the base's files that the output takes over.
+        thresholds: By how many thresholds the overlap is counted at once.
         resident: Bytes of a model that stays in memory while candidates take their turn in its weights.
         disk: The mode; the normal one if None.
     """
@@ -95,7 +97,8 @@ def estimate_cost(
         read_bytes=read,
         write_bytes=write,
         disk_bytes=disk.chosen.disk_bytes if disk else download + write,
-        memory_bytes=memory_needed(len(layout.experts), Resources(), layout.factor_bytes) + running(resident),
+        memory_bytes=memory_needed(len(layout.experts), Resources(), layout.factor_bytes, thresholds)
+        + running(resident),
         seconds=math.ceil(seconds),
         assumptions=f"{ASSUMPTIONS}; running the models comes on top" if resident else ASSUMPTIONS,
         disk=disk,

@@ -238,8 +238,10 @@ def _cost(manifest: Manifest, lock: Lock, layout: Layout, store: BlobStore, room
         disk = disk.model_copy(update={"mode": "normal", "reason": f"models that {whole} have to be there whole"})
     data = [source.files for source in lock.data.values()]
     resident = _resident_bytes(manifest, layout)
-    reads = manifest.method.reads
-    return estimate_cost([*pinned.values(), *data], at_hand, layout, reads, copied, resident=resident, disk=disk)
+    files, method = [*pinned.values(), *data], manifest.method
+    return estimate_cost(
+        files, at_hand, layout, method.reads, copied, thresholds=method.thresholds, resident=resident, disk=disk
+    )
 
 
 def _resident_bytes(manifest: Manifest, layout: Layout) -> int:
