@@ -11,8 +11,9 @@ from ramekin.errors import DamagedError, IncompatibleError, Problem, RamekinErro
 from ramekin.lock.model import Lock
 from ramekin.manifest.model import Manifest
 from ramekin.manifest.reading import LoadedManifest
-from ramekin.plan.adapters import describe_adapter, foreign_copies
+from ramekin.plan.adapters import describe_adapter
 from ramekin.plan.compatibility import compare_checkpoints
+from ramekin.plan.copies import foreign_copies, untied_heads
 from ramekin.plan.cost import PlannedCost, estimate_cost, watched_bytes
 from ramekin.plan.difference import changes_between
 from ramekin.plan.disk import Room, choose_mode
@@ -134,15 +135,19 @@ def confirm_layout(
 
     Raises:
         DamagedError: They say something else: whoever answered then told two stories.
-        IncompatibleError: An adapter was trained on other weights than the base's, of which it holds a copy.
+        IncompatibleError: An adapter was trained on other weights than the base's, of which it holds a copy; or an
+            expert has an output layer of its own, which the base ties.
     """
     facts = {}
     readers = {role: _file_reader(files[role], elsewhere[role]) for role in lock.sources}
     for role, pinned in lock.sources.items():
         facts[role] = read_checkpoint(readers[role], pinned.files, role=role, source=pinned.source)
     base = facts.pop("base")
-    copies = (foreign_copies(base, fact, readers["base"], readers[role]) for role, fact in facts.items())
-    if problems := [problem for found in copies for problem in found]:
+    problems: list[Problem] = []
+    for role, fact in facts.items():
+        problems += foreign_copies(base, fact, readers["base"], readers[role])
+        problems += untied_heads(base, fact, readers[role])
+    if problems:
         raise IncompatibleError(problems=problems)
     if lay_out(base, facts, dtype=manifest.output.dtype, shard_size=manifest.output.shard_size) != layout:
         raise DamagedError(
