@@ -32,8 +32,8 @@ lint: $(VENV)/.dev ## Formatter, linter, strict types, workflows.
 	$(BIN)/mypy
 	$(BIN)/python .ci/workflows.py
 
-# More for benchmarks/merge.py, such as BENCH="--sizes 0.5,1.5 --dir /big/disk".
-BENCH ?= --mergekit ram,ties
+# More for benchmarks/merge.py, such as BENCH="--sizes 0.5 --mergekit ram,ties --dir /big/disk".
+BENCH ?=
 bench: $(VENV)/.dev $(MERGEKIT)/.ready ## Measure merging against reading and writing the same bytes and against mergekit, tracing, and how soon commands answer.
 	$(BIN)/python benchmarks/merge.py $(BENCH)
 	$(BIN)/python benchmarks/tracing.py

@@ -1,12 +1,12 @@
 """What merging costs, against reading its inputs and copying its output, and against mergekit, in one run.
 
-    python benchmarks/merge.py                                                  # 0.5B, built and removed again
-    python benchmarks/merge.py --sizes 0.5,1.5,3 --mergekit all --dir /big/disk --keep --json figures.json
+    python benchmarks/merge.py                                       # 0.5B, 1.5B and, where there is room, 3B
+    python benchmarks/merge.py --sizes 0.5 --mergekit "" --dir /big/disk --keep --json figures.json
 
 Every figure is of a whole process, from start to finished files with their digests. `cat` of all inputs and `cp` of
 as many bytes as the output has are measured anew right before each command, because machines differ and are noisy; the
 ratio of a row is the median of the rounds' ratios. Inputs are read before, so that the page cache holds them if it can.
-The tables are Markdown.
+The tables are Markdown; the last one holds what was measured against what was asked for.
 """
 
 import argparse
@@ -24,12 +24,12 @@ from pathlib import Path
 from typing import Final
 
 from processes import FailedError, measured
+from sizes import EXPERTS, PARAMETERS, SIZES, fits_cache, mergekit_at, sizes_of
 from tables import COUNTERPARTS, Figures, Row, machine, report
+from targets import asked_table
 
 HERE: Final = Path(__file__).parent
 MERGEKIT: Final = HERE.parent / ".venv-mergekit" / "bin" / "mergekit-yaml"
-EXPERTS: Final = ("coder", "tool", "memory")
-SIZES: Final = ("0.5", "1", "1.5", "3")
 REST: Final = 4.0  # seconds; Linux reports free pages to the host every two
 SET_ASIDE: Final = {"CI", "PYTHONDONTWRITEBYTECODE"}
 """Variables that would keep ramekin from writing its lock, or interpreters from keeping what they compiled."""
@@ -53,7 +53,7 @@ class Checkpoints:
     @property
     def cached(self) -> bool:
         """Whether the page cache can hold the inputs beside an output, or its copy, and a process."""
-        return 1.25 * self.bytes_in + 2e9 < available_memory()
+        return fits_cache(self.bytes_in)
 
     @property
     def home(self) -> Path:
@@ -130,12 +130,6 @@ def settle() -> None:
     """
     os.sync()
     time.sleep(REST)
-
-
-def available_memory() -> int:
-    """Bytes that the kernel would give to processes or to the page cache."""
-    lines = Path("/proc/meminfo").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
 
 
 def ramekin(*arguments: str) -> list[str]:
@@ -225,11 +219,13 @@ def known_methods() -> list[str]:
 
 def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sizes", default="0.5", help=f"of {','.join(SIZES)}; 3 needs 32 GB of disk")
-    parser.add_argument("--methods", default="all", help="of `ramekin methods`, comma-separated")
-    parser.add_argument("--mergekit", default="", help="methods, by our names, that it is timed with too, or `all`")
     parser.add_argument(
-        "--mergekit-sizes", default="0.5", help="sizes that it is timed at; 1.5 needs over 24 GB of memory"
+        "--sizes", help=f"of {','.join(SIZES)}; if left out, 0.5, 1.5 and, where disk and page cache have room, 3"
+    )
+    parser.add_argument("--methods", default="all", help="of `ramekin methods`, comma-separated")
+    parser.add_argument("--mergekit", help="methods, by our names, that it is timed with too; all if left out")
+    parser.add_argument(
+        "--mergekit-sizes", help="sizes that it is timed at; if left out, those that it can merge in this memory"
     )
     parser.add_argument("--mergekit-dtype", default="bfloat16", help="it calculates in this, or in float32, as we do")
     parser.add_argument("--rounds", type=int, default=3)
@@ -239,31 +235,36 @@ def parsed() -> argparse.Namespace:
     chosen = parser.parse_args()
     known = known_methods()
     chosen.methods = known if chosen.methods == "all" else chosen.methods.split(",")
-    chosen.mergekit = list(COUNTERPARTS) if chosen.mergekit == "all" else [m for m in chosen.mergekit.split(",") if m]
-    chosen.sizes = sorted(chosen.sizes.split(","), key=float)
-    for given, allowed in ((chosen.methods, known), (chosen.mergekit, COUNTERPARTS), (chosen.sizes, SIZES)):
-        if unknown := sorted(set(given) - set(allowed)):
-            parser.error(f"{', '.join(unknown)}: choose from {', '.join(allowed)}")
     if chosen.mergekit and not MERGEKIT.exists():
         parser.error("mergekit is not installed: `make mergekit` does that")
+    if chosen.mergekit in (None, "all"):
+        chosen.mergekit = ",".join(COUNTERPARTS) if MERGEKIT.exists() else ""
+    chosen.mergekit = [method for method in chosen.mergekit.split(",") if method]
+    sizes = [size for given in (chosen.sizes, chosen.mergekit_sizes) for size in (given or "").split(",") if size]
+    for given, allowed in ((chosen.methods, known), (chosen.mergekit, COUNTERPARTS), (sizes, PARAMETERS)):
+        if unknown := sorted(set(given) - set(allowed)):
+            parser.error(f"{', '.join(unknown)}: choose from {', '.join(allowed)}")
     return chosen
 
 
 def main() -> None:
-    chosen = parsed()
+    chosen, notes = parsed(), list[str]()
     found: list[Figures] = []
     with contextlib.ExitStack() as stack:
         directory = chosen.dir or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ramekin-bench-")))
         directory = directory.resolve()
+        directory.mkdir(parents=True, exist_ok=True)
+        sizes = sizes_of(chosen.sizes, directory, notes)
         warm_up(directory, chosen.methods, chosen.mergekit)
-        for size in chosen.sizes:
-            others = chosen.mergekit if size in chosen.mergekit_sizes.split(",") else []
+        for size in sizes:
+            others = mergekit_at(size, chosen.mergekit, chosen.mergekit_sizes, notes)
             with checkpoints_in(directory, size, keep=chosen.keep) as checkpoints:
                 cached = checkpoints.cached
                 rows = measure(checkpoints, chosen.methods, chosen.rounds)
                 rows += measure_mergekit(checkpoints, others, chosen.mergekit_dtype)
                 found.append(Figures(size, checkpoints.bytes_in, cached, rows))
-    print(report(found, chosen.rounds))
+    print(report(found, chosen.rounds, notes))
+    print("\n".join(asked_table(found, mergekit="" if chosen.mergekit else "mergekit was not run")))
     if chosen.json:
         figures = [asdict(row) | {"ratio": row.ratio if row.rounds else None} for one in found for row in one.rows]
         chosen.json.write_text(json.dumps({"machine": machine(), "rows": figures}, indent=2) + "\n")

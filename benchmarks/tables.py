@@ -103,9 +103,21 @@ def marginal_table(smaller: Sequence[Row], larger: Sequence[Row]) -> Iterator[st
     before = {row.name: row for row in smaller if row.rounds}
     for row in larger:
         if row.rounds and (old := before.get(row.name)):
-            more, moved = row.wall - old.wall, statistics.median(row.bytes_moved) - statistics.median(old.bytes_moved)
+            more, moved = steps(old, row)
             yield f"| {row.name} | {more:.2f} | {moved:.2f} | {more / moved:.2f} | {row.peak / old.peak:.2f} |"
     yield ""
+
+
+def steps(smaller: Row, larger: Row) -> tuple[float, float]:
+    """How many seconds more a process takes at the larger size, and its bytes."""
+    moved = statistics.median(larger.bytes_moved) - statistics.median(smaller.bytes_moved)
+    return larger.wall - smaller.wall, moved
+
+
+def marginal(smaller: Row, larger: Row) -> float:
+    """The first of these in proportion to the second."""
+    more, moved = steps(smaller, larger)
+    return more / moved
 
 
 def machine() -> str:
@@ -118,11 +130,13 @@ def machine() -> str:
     )
 
 
-def report(found: Sequence[Figures], rounds: int) -> str:
-    """All tables."""
+def report(found: Sequence[Figures], rounds: int, notes: Sequence[str] = ()) -> str:
+    """All tables, after what is to be known of the run."""
     lines = [
         f"{machine()}; {rounds} rounds, medians, the largest peak; `lock`, which takes all digests, and mergekit once.",
         "",
+        *(f"- {note}" for note in notes),
+        *([""] if notes else []),
     ]
     for figures in found:
         lines += size_table(figures)

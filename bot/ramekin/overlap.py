@@ -1,6 +1,6 @@
 """The overlap statistics alone: what `ramekin stats` prints."""
 
-from ramekin.merge.stage import fetch
+from ramekin.merge.stage import equip, fetch
 from ramekin.methods.ram import RamFamily
 from ramekin.preparing import Prepared
 from ramekin.report import ReportedOverlap, report_overlap
@@ -9,17 +9,19 @@ from ramekin.workbench import Workbench
 
 
 def count_overlap(bench: Workbench, prepared: Prepared, device: str = "auto") -> ReportedOverlap:
-    """Fetch the sources and count, in one pass, which experts changed which elements."""
+    """Fetch the sources and count, in one pass, which experts changed which elements.
+
+    Raises:
+        ResourceError: There is not enough memory, or the disk is full.
+        RamekinError: As fetching and counting do.
+    """
     layout = prepared.made.mergeable()
+    resources, team = equip(bench, layout, device)
     with enough_to_load():
-        from ramekin.merge.devices import resources_for
         from ramekin.merge.engine import Means, probe
         from ramekin.merge.files import AtHand
         from ramekin.merge.statistics import by_module
-        from ramekin.merge.team import Alone
 
-        team = bench.team or Alone()
-        resources = resources_for(device, team)
     method = prepared.loaded.manifest.method
     files = fetch(bench, prepared).files
     counted = probe(layout, AtHand(files), method.threshold, Means(resources, bench.terminal, team))

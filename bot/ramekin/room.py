@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from ramekin.control_group import memory_left
 from ramekin.errors import Problem, ResourceError
 
 SPARE: Final = 64 << 20
 """Bytes of disk that are left alone."""
-_CGROUP: Final = Path("/sys/fs/cgroup")
 _STATUS: Final = Path("/proc/self/status")
 
 
@@ -137,8 +137,8 @@ def existing(directory: Path) -> Path:
 
 
 def memory_available() -> int | None:
-    """Bytes of memory that this process may still take, by the system, its control group and its limits."""
-    bounds = [bound for bound in (_system(), _control_group(), _limit()) if bound is not None]
+    """Bytes of memory that this process may still take, by the system, its control groups and its limits."""
+    bounds = [bound for bound in (_system(), memory_left(), _limit()) if bound is not None]
     return min(bounds) if bounds else None
 
 
@@ -147,17 +147,6 @@ def _system() -> int | None:
         lines = Path("/proc/meminfo").read_text().splitlines()
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
     except (OSError, StopIteration, ValueError):
-        return None
-
-
-def _control_group() -> int | None:
-    try:
-        limit = (_CGROUP / "memory.max").read_text().strip()
-        used = int((_CGROUP / "memory.current").read_text())
-        cached = (_CGROUP / "memory.stat").read_text().splitlines()
-        inactive = next((int(line.split()[1]) for line in cached if line.startswith("inactive_file ")), 0)
-        return None if limit == "max" else int(limit) - used + inactive
-    except (OSError, ValueError):
         return None
 
 

@@ -10,12 +10,12 @@ from ramekin.errors import UsageError
 from ramekin.lock.making import LockPolicy, settle_lock
 from ramekin.manifest.model import Manifest
 from ramekin.manifest.reading import read_manifest
-from ramekin.merge.stage import fetch
+from ramekin.merge.stage import equip, fetch
 from ramekin.methods import Arm, BestOf, Choosing, Method
 from ramekin.methods.choosing import WIDE_POOL, label_of
 from ramekin.plan.measuring import decides_by_tasks
 from ramekin.preparing import Prepared
-from ramekin.room import check_room, enough_to_load
+from ramekin.room import enough_to_load
 from ramekin.workbench import Workbench
 
 if TYPE_CHECKING:
@@ -147,19 +147,14 @@ def _watch(
     bench: Workbench, prepared: Prepared, method: Choosing, device: str, *, everything: bool = False
 ) -> "tuple[Question, Answer]":
     layout = prepared.made.mergeable()
-    if prepared.plan.cost:
-        check_room((), prepared.plan.cost.memory_bytes)
+    resources, team = equip(bench, layout, device, method)
     loaded, lock = prepared.loaded, prepared.lock
     materials = read_benchmarks(bench, loaded, lock, prepared.sources, method, everything=everything)
     files = fetch(bench, prepared).files
     with enough_to_load():
         from ramekin.arm.asking import Question, Terms, ask
-        from ramekin.merge.devices import resources_for
         from ramekin.merge.orders import Means
-        from ramekin.merge.team import Alone
 
-        team = bench.team or Alone()
-        resources = resources_for(device, team)
     terms, store = Terms.of(method, materials, everything=everything), bench.environment.measured
     question = Question(loaded.manifest, lock, layout, files, materials, terms, store, device)
     return question, ask(question, Means(resources, bench.terminal, team))

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -240,7 +241,31 @@ def test_killed_while_watching(after: int, world: World, merged: tuple[World, Do
     assert not [path for path in world.directory.iterdir() if path.name.startswith(".out")]
 
 
-def test_several_processes(world: World, merged: tuple[World, Done]) -> None:
+POOL_TEXT = "[average, {name: task-arithmetic, weight: 0.7}, ties]"
+THREE = "[{name: ram+, epsilon: 0.001}, {name: ram+, epsilon: 0.002}, {name: ram+s, epsilon: 0.004}]"
+PASSES = re.compile(r"^(statistics|candidates|merge \S+) \(", re.MULTILINE)
+
+
+@pytest.mark.parametrize("pool", ["[ram+]", THREE], ids=["one", "three"])
+def test_what_was_counted_for_candidates_is_not_counted_again(pool: str, world: World) -> None:
+    """One pass for all statistics, whatever the thresholds; and the same as when the winner is merged alone."""
+    write_manifest(world, "  repair: none\n", **{POOL_TEXT: pool})
+    done = world.ok("merge", "merge.yaml", "--out", "out")
+    assert PASSES.findall(done.err) == ["statistics", "candidates", "merge model.safetensors"]
+    report = report_of(world.directory / "out")
+    method = report["comparison"]["candidates"][report["comparison"]["selected"]]["method"]
+    text = (world.directory / "merge.yaml").read_text()
+    start, end = text.index("method:"), text.index("output:")
+    (world.directory / "plain.yaml").write_text(f"{text[:start]}method: {json.dumps(method)}\n{text[end:]}")
+    world.ok("merge", "plain.yaml", "--out", "plain")
+    alone = report_of(world.directory / "plain")
+    assert alone["overlap"] == report["overlap"]
+    assert alone["output"]["files"]["model.safetensors"] == report["output"]["files"]["model.safetensors"]
+    assert alone["cost"]["bytes_read"] == report["cost"]["bytes_read"], "one pass to count, and one to merge"
+
+
+def in_two(world: World) -> list[tuple[int, str, str]]:
+    """A merge by two processes: what each ends with."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -250,10 +275,27 @@ def test_several_processes(world: World, merged: tuple[World, Done]) -> None:
         where |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
         environment = world.environment | {name: str(value) for name, value in where.items()}
         started.append(server("--models").start(("merge", "merge.yaml", "--out", "out"), world.directory, environment))
-    first, other = (process.wait(200) for process in started)
+    return [process.wait(200) for process in started]
+
+
+def test_several_processes(world: World, merged: tuple[World, Done]) -> None:
+    first, other = in_two(world)
     assert first[0] == 0, first
     assert other == (0, "", "")
     assert contents(world.directory / "out") == contents(merged[0].directory / "out")
+
+
+def test_several_processes_count_together(world: World) -> None:
+    write_manifest(world, "  repair: none\n", **{POOL_TEXT: THREE})
+    first, other = in_two(world)
+    assert first[0] == 0, first
+    assert other == (0, "", "")
+    assert PASSES.findall(first[2]) == ["statistics", "candidates", "merge model.safetensors"]
+    shutil.rmtree(world.directory / "home")
+    world.ok("merge", "merge.yaml", "--out", "alone")
+    assert contents(world.directory / "out") == contents(world.directory / "alone")
+    several, one = (report_of(world.directory / out)["cost"]["bytes_read"] for out in ("out", "alone"))
+    assert several == one
 
 
 def test_published(world: World, hub: Hub) -> None:

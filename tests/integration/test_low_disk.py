@@ -301,9 +301,14 @@ def test_as_a_pull_request(either: tuple[Hub, Server], tmp_path: Path) -> None:
 def test_into_a_directory(made: Kitchen) -> None:
     made.ok("merge", "merge.yaml", "--out", "normal")
     shutil.rmtree(made.home)
-    with watched(made.work) as seen:
+    said = made.ok("run", "merge.yaml", "--out", "low", "--low-disk", "--dry-run", "--json").out
+    disk = json.loads(said)["plan"]["cost"]["disk"]
+    there = allocated(made.work)
+    with watched(made.work, made.home) as seen:
         made.ok("merge", "merge.yaml", "--out", "low", "--low-disk")
-    assert max(seen) < 2 * 6_000_000
+    assert disk["mode"] == "low-disk"
+    taken, least = max(seen) - there, disk["low_disk"]["disk_bytes"]
+    assert taken <= least + (64 << 10) < disk["normal"]["disk_bytes"], "that much more are card, report and plots"
     nothing_left(made)
     normal, low = made.work / "normal", made.work / "low"
     names = {str(path.relative_to(normal)) for path in normal.rglob("*") if path.is_file()}

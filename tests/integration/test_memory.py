@@ -35,6 +35,8 @@ def checkpoint(directory: Path, rows: int, layers: int) -> int:
         file.truncate(8 + len(text) + end)
     config = {"model_type": "llama", "vocab_size": rows, "hidden_size": WIDTH, "tie_word_embeddings": True}
     (directory / "config.json").write_text(json.dumps(config))
+    words = {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "a"}
+    (directory / "tokenizer.json").write_text(json.dumps({"version": "1.0", "added_tokens": [], "model": words}))
     (directory / "README.md").write_text("---\nlicense: mit\n---\n")
     return end // 2
 
@@ -84,15 +86,45 @@ def test_half_a_billion_parameters_in_three_gibibytes(tmp_path: Path) -> None:
     assert (work / "out/model.safetensors").stat().st_size > GIB * 0.95
 
 
-@pytest.mark.parametrize("limit", [450 << 20, 600 << 20])
-def test_a_limit_that_cannot_work_stops_it_before_it_starts(limit: int, tmp_path: Path) -> None:
+COMMANDS = [("merge", "merge.yaml", "--out", "small"), ("stats", "merge.yaml")]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
+@pytest.mark.parametrize("limit", [200 << 20, 300 << 20, 450 << 20, 600 << 20])
+def test_a_limit_that_cannot_work_stops_it_before_it_starts(
+    limit: int, command: tuple[str, ...], tmp_path: Path
+) -> None:
     """What is needed depends on the numbers of experts and threads, not on what is merged, be it as little as here."""
     work = tmp_path
     laid_out(work, 64, 1)
-    done = ramekin(work, "merge", "merge.yaml", "--out", "small", limit=limit)
+    done = ramekin(work, *command, limit=limit)
     assert done.returncode == 8, done.stderr
     errors = [line for line in done.stderr.splitlines() if line.startswith(("error:", " hint:"))]
     assert len(errors) == 2
     assert "memory" in errors[0]
     assert not (work / "small").exists()
     assert not [path for path in work.iterdir() if "small" in path.name]
+
+
+def test_models_at_work_count_too(tmp_path: Path) -> None:
+    """`compare` would have a model in memory, with the libraries that run it, whatever the manifest's method."""
+    laid_out(tmp_path, 64, 1)
+    done = ramekin(tmp_path, "compare", "merge.yaml", limit=2 * GIB)
+    assert done.returncode == 8, done.stderr
+    assert "memory are needed" in done.stderr
+
+
+def test_deriving_again_needs_what_a_merge_does(tmp_path: Path) -> None:
+    laid_out(tmp_path, 64, 1)
+    assert ramekin(tmp_path, "merge", "merge.yaml", "--out", "out").returncode == 0
+    done = ramekin(tmp_path, "verify", "out", "--remerge", limit=600 << 20)
+    assert done.returncode == 8, done.stderr
+    assert "memory are needed" in done.stderr
+    assert ramekin(tmp_path, "verify", "out", "--remerge").returncode == 0
+
+
+def test_statistics_in_what_is_stated(tmp_path: Path) -> None:
+    laid_out(tmp_path, 64, 1)
+    done = ramekin(tmp_path, "stats", "merge.yaml", "--json", limit=3 * GIB)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["patterns"]["000"] > 0

@@ -134,6 +134,28 @@ def test_a_tied_head_that_one_expert_stores_is_left_out(scene: Scene) -> None:
     assert report["overlap"]["elements"] == elements
 
 
+def test_an_expert_that_unties_what_is_one_all_the_same(scene: Scene) -> None:
+    tensors = Weights.of("coder").tensors
+    tensors["lm_head.weight"] = tensors[EMBED]
+    scene.expert({WEIGHTS: weights_file(tensors), "config.json": config(tie_word_embeddings=False)})
+    report = merged(scene)
+    assert tensors_of(scene.directory / "out") == usual(scene)
+    assert any("the base is followed" in note for note in report["notes"])
+
+
+def test_an_expert_with_an_output_layer_of_its_own(scene: Scene) -> None:
+    """No header tells that, so it is told before anything is merged, but not by the plan."""
+    tensors = Weights.of("coder").tensors
+    dtype, shape, content = tensors[EMBED]
+    tensors["lm_head.weight"] = (dtype, shape, content[:-2] + b"\x11\x11")
+    scene.expert({WEIGHTS: weights_file(tensors), "config.json": config(tie_word_embeddings=False)})
+    assert scene.ramekin("plan", "merge.yaml").code == 0
+    done = scene.ramekin("merge", "merge.yaml", "--out", "out")
+    assert done.code == 5, done.err
+    assert "`lm_head.weight` is not the embedding" in done.err
+    assert not (scene.directory / "out").exists()
+
+
 def test_an_expert_with_a_padded_vocabulary(scene: Scene) -> None:
     tensors = Weights.of("coder").tensors
     dtype, (rows, width), data = tensors[EMBED]

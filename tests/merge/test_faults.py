@@ -12,7 +12,7 @@ from synthetic import Data, Sources, data, lay_out, read_tensors
 from ramekin.checkpoint.tensors import Tensor
 from ramekin.errors import DamagedError, IncompatibleError, ResourceError
 from ramekin.merge import output
-from ramekin.merge.engine import Means, merge_weights, probe
+from ramekin.merge.engine import Means, count_for, merge_weights, probe
 from ramekin.merge.files import AtHand, OpenSources
 from ramekin.merge.mapping import Piece
 from ramekin.merge.resources import Resources
@@ -44,6 +44,14 @@ def test_the_probe_names_every_damaged_tensor(dtype: str, tmp_path: Path) -> Non
         "expert:bad: bad.safetensors: tensor `v` has 1 value that is NaN or infinite",
     ]
     assert caught.value.exit_code == 6
+
+
+def test_what_is_counted_by_several_thresholds_is_damaged_once(tmp_path: Path) -> None:
+    sources = damaged(tmp_path / "in", "BF16")
+    methods = [RamPlus(epsilon=epsilon) for epsilon in (1e-5, 1e-3, 0.0)]
+    with pytest.raises(DamagedError, match=r"`w` has 3 values") as caught:
+        count_for(sources.layout, sources.supply, methods, Means(SMALL))
+    assert len(caught.value.problems) == 2
 
 
 def test_a_single_pass_stops_at_the_first_and_leaves_nothing(tmp_path: Path) -> None:

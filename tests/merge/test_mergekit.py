@@ -193,7 +193,7 @@ def test_ram_of_bfloat16_bit_for_bit(families: dict[tuple[str, int], Family], ex
 
 @pytest.mark.parametrize("experts", [2, 3, 4])
 def test_ram_of_float32(families: dict[tuple[str, int], Family], experts: int) -> None:
-    """Bit for bit, but where three share an element: mergekit divides each change by 3, ramekin divides their sum.
+    """Bit for bit, but where three share an element: mergekit sums thirds, ramekin takes a third of the sum (Eq. 7).
 
     The two differ in the last bit of float32, which tips a rounding to bfloat16 in one element of some 100,000.
     """

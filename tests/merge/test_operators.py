@@ -2,8 +2,11 @@
 
 import math
 import tempfile
-from collections.abc import Callable, Mapping
+import tracemalloc
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +24,8 @@ from ramekin.merge import passes
 from ramekin.merge.chunks import Chunk, Slot
 from ramekin.merge.engine import Means, MergedWeights, merge_candidates, merge_weights
 from ramekin.merge.loops.masking import philox
-from ramekin.merge.operators.averaging import _StockWork
+from ramekin.merge.operators import averaging
+from ramekin.merge.operators.cuts import Bounds, Cut, Selection
 from ramekin.merge.passes import Pass, TensorJob
 from ramekin.merge.resources import Resources
 from ramekin.methods import (
@@ -280,6 +284,28 @@ def test_masks_drop_as_many_as_they_should_and_differ(tmp_path: Path) -> None:
     check(sources, DareTies(drop_rate=0.3), tmp_path / "dare-ties", Resources(7000, 3))
 
 
+class Zeros:
+    """Loops that find nothing but zeros, as many as they are told of."""
+
+    @staticmethod
+    def count_magnitudes(*given: Any) -> None:
+        _, _, _, count, low, *_, table, _, zeros, _ = given
+        assert low[0] == 0
+        table[0, 0] += np.uint32(count)
+        zeros[0, 0] = 0x7FFFFFFF
+
+
+@pytest.mark.parametrize("chunks", [1, 2, 3, 4, 5])
+def test_a_bin_may_have_more_than_a_word_can_count(chunks: int) -> None:
+    """2**31 elements in each chunk, as far as the loops say."""
+    selection = Selection([Bounds(0, 0x7FFFFFFF)], k=2)
+    bad = np.zeros(3, np.int64)
+    for _ in range(chunks):
+        selection.count((None, None, None), 1 << 31, Zeros(), bad)  # type: ignore[arg-type]
+    selection.settle()
+    assert selection.cuts == [Cut(0, 2, chunks << 31)]
+
+
 # Model Stock.
 
 
@@ -378,14 +404,14 @@ def test_products_are_the_same_bits_whatever_the_chunks_and_whoever_else_looks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In float64: few differences there would show in weights."""
-    found: dict[tuple[int, ...], set[bytes]] = {}
-    settle = _StockWork.settle
+    found: set[bytes] = set()
+    share = ModelStock.share
 
-    def recorded(self: _StockWork) -> None:
-        found.setdefault(self._products.shape, set()).add(self._products.tobytes())
-        settle(self)
+    def recorded(products: Sequence[Sequence[float]]) -> float:
+        found.add(np.array(products).tobytes())
+        return share(products)
 
-    monkeypatch.setattr(_StockWork, "settle", recorded)
+    monkeypatch.setattr(ModelStock, "share", staticmethod(recorded))
     generator = np.random.default_rng(9)
     shape = (5, 3001)
     start = data(generator.standard_normal(shape), "F32", shape)
@@ -395,7 +421,31 @@ def test_products_are_the_same_bits_whatever_the_chunks_and_whoever_else_looks(
     for how in (Resources(1 << 20, 1), Resources(4096, 3), Resources(9000, 2), Resources(30_000, 2)):
         for methods_ in ({"one": one}, {"each": each}, {"one": one, "each": each, "ties": Ties()}):
             merge_candidates(sources.layout, sources.supply, methods_, lambda *_: None, means=Means(how))
-    assert {shape: len(bits) for shape, bits in found.items()} == {(1, 3, 3): 1, (5, 3, 3): 1}
+    assert len(found) == 1 + 5, "of the tensor, and of each filter"
+
+
+def test_filters_of_one_element_take_no_more_memory_than_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many filters as elements: what waits to be added up is bounded, whatever their number."""
+    monkeypatch.setattr(averaging, "_PRODUCTS", 1 << 16)
+    n, count, how = 3, 1 << 16, Resources(1 << 16, 2)
+    shape = (count, 1)
+    start = data(np.zeros(count), "BF16", shape)
+    experts = {f"e{t}": {"w": data(np.full(count, 0.5 + t), "BF16", shape)} for t in range(n)}
+    sources = lay_out(tmp_path / "in", {"w": start}, experts)
+    merge = partial(merge_weights, sources.layout, sources.supply, means=Means(how))
+    merge(ModelStock(), tmp_path / "warm")
+    tracemalloc.start()
+    try:
+        merge(ModelStock(filter_wise=True), tmp_path / "out")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    factors, waiting = 12 * count, n * how.slots << 16
+    assert peak < factors + waiting + how.slots * how.out_bytes + (1 << 20) < 8 * n * n * count
+    merged = read_tensors(tmp_path / "out")["w"].values
+    assert np.all(merged == 1.5), "all three changes point the same way"
 
 
 # Several at once.

@@ -5,6 +5,8 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,14 +19,16 @@ from test_engine import Stop, digests
 from ramekin.checkpoint.tensors import Tensor
 from ramekin.environment import Processes
 from ramekin.errors import DamagedError, LostError, ResourceError, SourceError
-from ramekin.merge.engine import Means, MergedWeights, WrittenFile, merge_weights, probe
+from ramekin.merge.engine import Means, MergedWeights, Probe, WrittenFile, count_for, merge_weights, probe
 from ramekin.merge.files import AtHand, SourceFiles
 from ramekin.merge.orders import follow
 from ramekin.merge.output import shard_writer
-from ramekin.merge.resources import Resources, memory_of_all, usable_threads
+from ramekin.merge.resources import Resources, memory_needed, memory_of_all, usable_threads
+from ramekin.merge.stage import equip
 from ramekin.merge.tally import Tally
 from ramekin.merge.team import Alone, Crew, share
 from ramekin.methods import (
+    Arm,
     Average,
     Dare,
     DareTies,
@@ -78,6 +82,24 @@ def test_the_number_of_processes_decides_nothing(method: Method, size: int, sour
     assert ends == [0] * (size - 1)
     assert together == alone
     assert digests(tmp_path / "several") == digests(tmp_path / "one")
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_several_thresholds_are_counted_in_one_pass(size: int, sources: Sources) -> None:
+    """As one after the other, and the bytes are read once."""
+    methods = [RamPlus(epsilon=epsilon) for epsilon in (0.0, 1e-5, 0.25, 1e-5)]
+    known = {0.5: probe(sources.layout, sources.supply, 0.5)}
+
+    def command(team: Crew | Alone) -> dict[float, Probe]:
+        means = Means(HOW, team=team, counted=dict(known))
+        count_for(sources.layout, sources.supply, [*methods, RamPlus(epsilon=0.5), Ram(epsilon=3.0)], means)
+        return means.counted
+
+    together, _ = with_followers(size, command) if size > 1 else (command(Alone()), None)
+    alone = {epsilon: probe(sources.layout, sources.supply, epsilon) for epsilon in (0.5, 0.0, 1e-5, 0.25)}
+    assert together == alone
+    assert len({each.overlap for each in alone.values()}) > 2, "they are not all alike"
+    assert {each.bytes_read for each in together.values()} == {sources.layout.input_bytes}
 
 
 def test_more_processes_than_tensors_on_machines_of_their_own(sources: Sources, tmp_path: Path) -> None:
@@ -261,6 +283,23 @@ def test_shares_make_up_the_whole(sizes: list[int], count: int) -> None:
         assert list(each) == [task for task in tasks if task in each]
     loads = [sum(task.numel + 1 for task in each) for each in shares]
     assert max(loads) - min(loads) <= max(sizes, default=0) + 1
+
+
+@pytest.mark.parametrize(("method", "more"), [(None, 0), (Arm(), 2 << 30)], ids=["plain", "watching"])
+def test_there_must_be_memory_for_all_processes(
+    method: Method | None, more: int, sources: Sources, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For each its own, and its own model where models are watched; on other machines it is others' concern."""
+    alone = memory_needed(3, Resources()) + more + (sources.layout.total_size if more else 0)
+    monkeypatch.setattr("ramekin.room.memory_available", lambda: alone)
+    for neighbours, enough in ((1, True), (2, False)):
+        team = SimpleNamespace(rank=0, size=2, place=0, neighbours=neighbours)
+        bench: Any = SimpleNamespace(team=team)
+        with nullcontext() if enough else pytest.raises(ResourceError, match="memory are needed"):
+            assert equip(bench, sources.layout, "cpu", method)[1] is team
+    monkeypatch.setattr("ramekin.room.memory_available", lambda: alone - 1)
+    with pytest.raises(ResourceError, match="memory are needed"):
+        equip(SimpleNamespace(team=None), sources.layout, "cpu", method)  # type: ignore[arg-type]
 
 
 def test_each_process_needs_memory_of_its_own() -> None:

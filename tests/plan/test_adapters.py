@@ -10,8 +10,9 @@ from plain_checkpoints import CONFIG, facts, tensors
 from ramekin.checkpoint.adapter import read_adapter_config
 from ramekin.checkpoint.facts import CheckpointFacts
 from ramekin.checkpoint.tensors import LowRank, Tensor
-from ramekin.plan.adapters import describe_adapter, fit_adapter, foreign_copies
+from ramekin.plan.adapters import describe_adapter, fit_adapter
 from ramekin.plan.compatibility import Finding, compare_checkpoints
+from ramekin.plan.copies import foreign_copies
 from ramekin.plan.laying import lay_out
 
 UP = "model.layers.0.mlp.up_proj"  # [32, 16] in the base
@@ -152,9 +153,22 @@ class TestSaved:
         assert isinstance(found["lm_head.weight"], Tensor)
         assert told(facts(), expert) == ()
 
-    def test_a_resized_embedding_does_not_fit(self) -> None:
-        words = error(facts(), adapter(saved("model.embed_tokens.weight", 66, 16), modules_to_save=["embed_tokens"]))
-        assert "is 64 x 16 in the base and 66 x 16 here" in words
+    def test_an_embedding_that_is_padded_differently_is_merged_as_far_as_both_go(self) -> None:
+        contents = saved("model.embed_tokens.weight", 72, 16) | saved("lm_head.weight", 48, 16)
+        expert = adapter(contents, modules_to_save=["embed_tokens", "lm_head"])
+        found = told(facts(), expert)
+        assert [finding.severity for finding in found] == ["note", "note"]
+        assert "is 64 x 16 in the base and 72 x 16 here; rows that both have are merged" in found[0].what
+        held = parts(facts(), expert)
+        assert (held["model.embed_tokens.weight"].shape, held["lm_head.weight"].shape) == ((72, 16), (48, 16))
+        watched = compare_checkpoints(facts(), {"x": expert}, watched=True)
+        assert [finding.severity for finding in watched] == ["error", "error"]
+        assert all("models that are watched" in finding.what for finding in watched)
+
+    @pytest.mark.parametrize("shape", [(2000, 16), (66, 32), (66,)])
+    def test_what_no_padding_explains_does_not_fit(self, shape: tuple[int, ...]) -> None:
+        words = error(facts(), adapter(saved("model.embed_tokens.weight", *shape), modules_to_save=["embed_tokens"]))
+        assert "is 64 x 16 in the base and " in words
 
     def test_a_copy_of_the_adapted_embedding_must_be_the_base_s(self) -> None:
         contents = embedding() | saved("model.embed_tokens.base_layer.weight", 64, 16)

@@ -8,6 +8,7 @@ from plain_checkpoints import CONFIG, facts, tensors
 from ramekin.checkpoint.facts import CheckpointFacts
 from ramekin.errors import IncompatibleError
 from ramekin.plan.compatibility import Finding, compare_checkpoints, require_compatible
+from ramekin.plan.copies import untied_heads
 
 TIED = CONFIG | {"tie_word_embeddings": True}
 
@@ -76,6 +77,35 @@ class TestTiedEmbeddings:
 
     def test_a_base_that_stores_it_leaves_it_out_as_well(self) -> None:
         assert compared(facts(config=TIED), expert(tensors(head=False), config=TIED)) == ()
+
+    @pytest.mark.parametrize("head", [True, False])
+    @pytest.mark.parametrize("wrap", [dict, lambda config: {"text_config": config}], ids=["plain", "multimodal"])
+    def test_an_expert_that_unties_them_follows_the_base(self, head: bool, wrap: Any) -> None:
+        """Whether an output layer that it stores is the embedding is seen when the files are here."""
+        base = facts(contents=tensors(head=False), config=wrap(TIED))
+        found = compared(base, expert(tensors(head=head), config=wrap(CONFIG)))
+        assert {finding.severity for finding in found} == {"note"}
+        (ties,) = [finding for finding in found if "tie_word_embeddings" in finding.subject]
+        assert "is `true` in the base and `false` here; the base is followed" in ties.what
+        assert ("found to be" in ties.what) == head
+
+    def test_a_base_that_unties_them_has_no_place_for_an_expert_that_does_not(self) -> None:
+        found = compared(facts(), expert(tensors(head=False), config=TIED))
+        assert brief(found) == {("error", "tie_word_embeddings"), ("error", "lm_head.weight")}
+
+    @pytest.mark.parametrize("same", [True, False])
+    def test_an_output_layer_that_was_stored_is_held_against_the_embedding(self, same: bool) -> None:
+        base, other = facts(contents=tensors(head=False), config=TIED), expert(tensors(layers=0), config=CONFIG)
+        head = other.inventory.tensors["lm_head.weight"]
+
+        def read(file: str, start: int, stop: int) -> bytes:
+            return (b"\1" if start >= head.start and not same else b"\0") * (stop - start)
+
+        problems = list(untied_heads(base, other, read))
+        assert len(problems) == (not same)
+        assert all("`lm_head.weight` is not the embedding" in problem.what for problem in problems)
+        assert list(untied_heads(base, expert(config=TIED), read)) == []
+        assert list(untied_heads(facts(), other, read)) == []
 
     def test_a_silent_config_is_settled_by_the_tensors(self) -> None:
         silent = {"vocab_size": 64}
@@ -180,6 +210,14 @@ class TestTypes:
             (
                 {"q.weight_packed": ("I32", (8, 1)), "q.weight_scale": ("BF16", (8, 1))},
                 "compressed-tensors", "compressed-tensors", "CompressedTensorsConfig",
+            ),
+            (
+                {"q.W_q": ("U8", (8, 8)), "q.scale": ("F16", (8, 1)), "q.zero": ("F16", (8, 1))},
+                None, "HQQ", "quantised from",
+            ),
+            (
+                {"q.weight._data": ("I8", (8, 8)), "q.weight._scale": ("BF16", (8, 1)), "q.input_scale": ("F32", ())},
+                None, "quanto", "quantised from",
             ),
             (
                 {"gate_up_proj_blocks": ("U8", (4, 8, 2, 16)), "gate_up_proj_scales": ("U8", (4, 8, 2))},

@@ -173,9 +173,8 @@ class Watching:
         for name, material in question.materials.items():
             for warning in (*material.role.warnings, *(material.dev.warnings if material.dev else ())):
                 means.progress.note(f"warning: {name}: {warning}")
-        alone = Means(means.resources, means.progress)
         dtype = dtype_of(question.layout, terms.trace_dtype)
-        host = Host(question.layout, question.files, dtype, question.device, alone, neighbours=means.team.neighbours)
+        host = Host(question.layout, question.files, dtype, question.device, means)
         structure, names = host.structure, host.structure.checkpoint_names
         see_that_all_fit(question.materials, structure.positions)
         aligned = alignment(question.layout, question.files, structure.layers, names) if not means.team.rank else {}
@@ -202,6 +201,7 @@ class Watching:
             tuned, observed = watched.tune(observed)
         shapes = {task.name: task.shape for shard in question.layout.shards for task in shard.tensors}
         held = {name: shapes[names[name]] for name in sorted(tensors_of(structure.layers))}
+        means.counted.update(host.counted)  # what is chosen is merged by the same
         changed = watched.counted.known
         found = question.materials, observed, changed, structure.layers, names, held, dtype, aligned, tuned
         return Answer(*found, device=host.device_name)

@@ -14,7 +14,7 @@ from torch import nn
 
 from ramekin.errors import IncompatibleError
 from ramekin.merge.chunks import Chunk
-from ramekin.merge.engine import Means, Probe, merge_candidates
+from ramekin.merge.engine import Means, merge_candidates
 from ramekin.merge.files import Supply
 from ramekin.merge.loops.compiling import Bytes
 from ramekin.methods.base import Method
@@ -86,14 +86,13 @@ class Resident:
         return self.model
 
 
-def build_candidates(  # noqa: PLR0913
+def build_candidates(
     layout: Layout,
     supply: Supply,
     methods: Mapping[str, Method],
     resident: Resident,
     *,
     memory: int = 0,
-    statistics: Mapping[float, Probe] | None = None,
     means: Means | None = None,
     changed: Callable[[str, int], None] = lambda name, count: None,
 ) -> Iterator[str]:
@@ -105,7 +104,6 @@ def build_candidates(  # noqa: PLR0913
         methods: The candidates by name.
         resident: The model.
         memory: Bytes for candidates that wait; with less than one needs, the sources are read for each anew.
-        statistics: The overlap statistics by their threshold, as far as they are known.
         means: What to work with.
         changed: Is told how many elements of a candidate are not the base's, before it is in the model.
 
@@ -135,7 +133,7 @@ def build_candidates(  # noqa: PLR0913
                 beside.get(name, resident).write(chunk.task.name, chunk.first, values)
 
         chosen = {name: methods[name] for name in group}
-        merge_candidates(layout, supply, chosen, take, statistics=statistics, means=means)
+        merge_candidates(layout, supply, chosen, take, means)
         for name in group:
             changed(name, differing[name])
             if name in beside:

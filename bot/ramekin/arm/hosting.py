@@ -18,9 +18,10 @@ from ramekin.arm.tracing import BUDGET, BUDGET_CPU
 from ramekin.assembling import assembled
 from ramekin.checkpoint.tensors import LowRank
 from ramekin.errors import IncompatibleError, UsageError
-from ramekin.merge.engine import Means, Probe, probes
 from ramekin.merge.files import AtHand, SourceFiles
+from ramekin.merge.orders import Counting, Means, thresholds_of
 from ramekin.merge.resources import Resources
+from ramekin.merge.statistics import Probe
 from ramekin.methods import TaskArithmetic
 from ramekin.methods.base import Method
 from ramekin.plan.layout import Layout
@@ -67,29 +68,27 @@ class Host:
         device_name: `cpu`, or the GPU's name.
         budget: Tokens of a batch that its device is good for.
         structure: What is known of it without weights.
+        counted: The overlap statistics that candidates were merged by, by their threshold.
 
     Args:
         layout: The tensors of a merge.
         files: Local path of every file of weights and of the base's other files, by role and name.
         dtype: Element type that it is run in.
         device: `auto`, `cpu` or `cuda`.
-        means: What merging candidates may use.
-        neighbours: How many processes on this machine share its memory.
+        means: What merging candidates may use. Every process of its team has a host, and merges them all.
 
     Raises:
         IncompatibleError: transformers cannot load it, or its neurons cannot be watched.
         UsageError: There is no such device.
     """
 
-    def __init__(
-        self, layout: Layout, files: SourceFiles, dtype: str, device: str, means: Means, *, neighbours: int = 1
-    ) -> None:
+    def __init__(self, layout: Layout, files: SourceFiles, dtype: str, device: str, means: Means) -> None:
+        self.counted: dict[float, Probe] = {}
         self._layout = layout
         self._files = files
         self._dtype = _DTYPES[dtype]
         self._means = means
-        self._neighbours = neighbours
-        self._statistics: dict[float, Probe] = {}
+        self._alone = Means(means.resources, means.progress, counted=self.counted)
         self._names = [task.name for shard in layout.shards for task in shard.tensors]
         self.structure = structure_of(files["base"], self._names)
         self._place = place_for(device, means.resources, layout.total_size)  # a GPU that is not there is told at once
@@ -133,16 +132,17 @@ class Host:
         if not methods:
             return  # and do not load what nobody looks at
         supply = AtHand(self._files)
-        self._statistics = probes(self._layout, supply, methods.values(), self._statistics, self._means)
+        if wanted := thresholds_of(methods.values(), self.counted):
+            # Every process has come here, and merges by what all of them count together.
+            self.counted.update(Counting(self._layout, wanted).carry_out(supply, self._means))
         room = (memory_available() or 0) - _SPARE
         built = build_candidates(
             self._layout,
             supply,
             methods,
             self._resident,
-            memory=max(0, room // self._neighbours),
-            statistics=self._statistics,
-            means=self._means,
+            memory=max(0, room // self._means.team.neighbours),
+            means=self._alone,
             changed=changed,
         )
         yield from ((name, self._resident.model) for name in built)

@@ -37,6 +37,8 @@ _PACKED: Final[tuple[tuple[str, str, _Test], ...]] = (
     ("bitsandbytes", "8-bit bitsandbytes", _named(r"(?:SCB|weight_format)")),
     ("gptq", "GPTQ or AWQ", _named(r"(?:qweight|qzeros|g_idx)")),
     ("compressed-tensors", "compressed-tensors", _named(r"weight_(?:packed|shape|zero_point)")),
+    ("hqq", "HQQ", _named(r"W_q")),
+    ("quanto", "quanto", _named(r"weight\._(?:data|scale|shift)(?:\..*)?")),
     ("mxfp4", "MXFP4", lambda t: t.dtype == "U8" and t.name.endswith(("_blocks", "_scales"))),
     ("fp8", "float8", lambda t: t.dtype in _FLOAT8 or t.name.endswith(".weight_scale_inv")),
     (

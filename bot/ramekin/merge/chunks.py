@@ -96,7 +96,7 @@ class Slot:
         limits: `[N]`, how many of the chunk's elements each expert has.
         kept: What is at these addresses.
         outs: `[results, bytes]`.
-        counts: `[2**N]`, elements by pattern.
+        counts: `[thresholds, 2**N]`, elements by pattern.
         bad: `[N + 2]`, faults found in each source and, last, in the output.
     """
 
@@ -114,15 +114,15 @@ class Slot:
         return self.places, self.kinds, self.limits
 
     @classmethod
-    def make(cls, experts: int, out_bytes: int = 0, results: int = 1) -> "Slot":
-        """Buffers for so many bytes of each result."""
+    def make(cls, experts: int, out_bytes: int = 0, results: int = 1, thresholds: int = 1) -> "Slot":
+        """Buffers for so many bytes of each result, and for the counts by each threshold."""
         return cls(
             places=np.zeros(experts + 1, np.int64),
             kinds=np.zeros(experts + 1, np.uint8),
             limits=np.zeros(experts, np.int64),
             kept=[],
             outs=np.empty((results, out_bytes), np.uint8),
-            counts=np.zeros(1 << experts, np.int64),
+            counts=np.zeros((thresholds, 1 << experts), np.int64),
             bad=np.zeros(experts + 2, np.int64),
         )
 

@@ -14,7 +14,7 @@ from ramekin.merge.grafting import Grafts
 from ramekin.merge.loops.choosing import loops_for
 from ramekin.merge.loops.compiling import Bytes
 from ramekin.merge.operators import operator_for
-from ramekin.merge.orders import Counting, Means, Passed, Writing, WrittenFile, lead
+from ramekin.merge.orders import Counting, Means, Passed, Writing, WrittenFile, lead, thresholds_of
 from ramekin.merge.output import INDEX_NAME, write_index
 from ramekin.merge.passes import Pass
 from ramekin.merge.resources import MAX_EXPERTS
@@ -25,7 +25,7 @@ from ramekin.methods.ram import RamFamily
 from ramekin.plan.layout import Layout
 from ramekin.report import FileRecord
 
-__all__ = ["Means", "MergedWeights", "Probe", "WrittenFile", "merge_candidates", "merge_weights", "probe", "probes"]
+__all__ = ["Means", "MergedWeights", "Probe", "WrittenFile", "count_for", "merge_candidates", "merge_weights", "probe"]
 
 
 @dataclass(frozen=True)
@@ -55,22 +55,17 @@ def probe(layout: Layout, supply: Supply, epsilon: float, means: Means | None = 
     """
     means = means or Means()
     _check_experts(layout.experts)
-    return _led(Counting(layout, epsilon), supply, means)
+    return _led(Counting(layout, (epsilon,)), supply, means)[epsilon]
 
 
-def probes(
-    layout: Layout, supply: Supply, methods: Iterable[Method], known: Mapping[float, Probe], means: Means | None = None
-) -> dict[float, Probe]:
-    """The statistics that methods merge by, by their threshold: those that are known, and what else is needed.
+def count_for(layout: Layout, supply: Supply, methods: Iterable[Method], means: Means) -> None:
+    """Take the statistics that methods merge by, all that are not known yet in one pass over all inputs.
 
     Raises:
         RamekinError: As `probe`.
     """
-    found = dict(known)
-    for method in methods:
-        if method.passes > 1 and method.threshold not in found:
-            found[method.threshold] = probe(layout, supply, method.threshold, means)
-    return found
+    if wanted := thresholds_of(methods, means.counted):
+        means.counted.update(_led(Counting(layout, wanted), supply, means))
 
 
 def merge_weights(  # noqa: PLR0913
@@ -100,7 +95,7 @@ def merge_weights(  # noqa: PLR0913
         directory: Where the files go.
         done: Files that an earlier run finished, as `on_shard` gave them. One that is not there is made again.
         present: Whether one of them is there; if left out, it must lie in the directory with its size and digest.
-        statistics: The statistics, where an earlier run or another command took them.
+        statistics: The statistics, where an earlier run took them.
         on_probe: Is given the statistics once they are taken, before the first file.
         on_shard: Is given each file once it is complete.
         grafts: Elements that experts give instead of the method, by tensor.
@@ -116,7 +111,8 @@ def merge_weights(  # noqa: PLR0913
     _check_experts(layout.experts)
     threshold = method.threshold if statistics is None and method.passes == 1 else None
     if statistics is None and threshold is None:
-        statistics = probe(layout, supply, method.threshold, means)
+        count_for(layout, supply, [method], means)
+        statistics = means.counted[method.threshold]
         if on_probe:
             on_probe(statistics)
     overlap = statistics.overlap if statistics else None
@@ -139,8 +135,6 @@ def merge_candidates(
     supply: Supply,
     methods: Mapping[str, Method],
     take: Callable[[str, Chunk, Bytes, Bytes], None],
-    *,
-    statistics: Mapping[float, Probe] | None = None,
     means: Means | None = None,
 ) -> None:
     """Merge with several methods at once: whatever their number, the inputs are read as for the one that looks most.
@@ -151,9 +145,7 @@ def merge_candidates(
         methods: The candidates by name.
         take: Is given every candidate's chunks, tensor by tensor and in order, and the base's bytes of each; they are
             valid for the call.
-        statistics: The statistics by their threshold, where they are known; those that a candidate needs beyond them
-            are taken first.
-        means: What to work with.
+        means: What to work with. Statistics that candidates need and that are not known yet are taken first.
 
     Raises:
         DamagedError: A source is truncated or holds NaN or infinity, or a result is too large for its type.
@@ -162,10 +154,12 @@ def merge_candidates(
     """
     means = means or Means()
     _check_experts(layout.experts)
-    known = probes(layout, supply, methods.values(), statistics or {}, means)
+    count_for(layout, supply, methods.values(), means)
     loops = loops_for(means.resources.device, means.resources.local_rank)
     operators = [
-        operator_for(method, layout.experts, known[method.threshold].overlap if method.passes > 1 else None, loops)
+        operator_for(
+            method, layout.experts, means.counted[method.threshold].overlap if method.passes > 1 else None, loops
+        )
         for method in methods.values()
     ]
     with means.progress.bar("candidates", layout.input_bytes) as bar:
@@ -183,10 +177,10 @@ def merge_candidates(
 
 
 @overload
-def _led(order: Counting, supply: Supply, means: Means) -> Probe: ...
+def _led(order: Counting, supply: Supply, means: Means) -> dict[float, Probe]: ...
 @overload
 def _led(order: Writing, supply: Supply, means: Means) -> WrittenFile: ...
-def _led(order: Counting | Writing, supply: Supply, means: Means) -> Probe | WrittenFile:
+def _led(order: Counting | Writing, supply: Supply, means: Means) -> dict[float, Probe] | WrittenFile:
     """Have an order carried out by all processes, this one included."""
     if means.team.size == 1:
         return order.carry_out(supply, means)

@@ -100,7 +100,7 @@ class Grafting(Operator):
 
 class _Grafted(TensorWork):
     def __init__(self, inner: TensorWork, grafts: Sequence[Graft], owner: Grafting) -> None:
-        self.row = inner.row
+        self.row, self.most = inner.row, inner.most
         self._inner = inner
         self._grafts = grafts
         self._owner = owner

@@ -1,6 +1,6 @@
 """The two things that processes do together, to count and to write a file: each an order that all carry out."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,7 +18,7 @@ from ramekin.merge.passes import Pass
 from ramekin.merge.resources import Resources
 from ramekin.merge.statistics import Probe, joined
 from ramekin.merge.tally import Found, Tally, check
-from ramekin.merge.team import Alone, Crew, Dismissed, Team, agree, share
+from ramekin.merge.team import Alone, Crew, Dismissed, Team, agree, part_of, share
 from ramekin.methods import Method
 from ramekin.methods.ram import Overlap
 from ramekin.plan.layout import Layout, Shard, TensorTask
@@ -46,11 +46,13 @@ class Means:
         resources: What it may use.
         progress: Where progress shows.
         team: The processes at work.
+        counted: The statistics, by their threshold, that were taken of what is merged: whoever needs others adds them.
     """
 
     resources: Resources = field(default_factory=Resources)
     progress: Progress = field(default_factory=Silence)
     team: Team = field(default_factory=Alone)
+    counted: dict[float, Probe] = field(default_factory=dict)
 
 
 class Order(Protocol):
@@ -66,14 +68,14 @@ class Counting:
 
     Attributes:
         layout: The tensors.
-        epsilon: A change must be greater than this.
+        thresholds: A change must be greater than these, each of which makes statistics of its own.
     """
 
     layout: Layout
-    epsilon: float
+    thresholds: tuple[float, ...]
 
-    def carry_out(self, supply: Supply, means: Means) -> Probe:
-        """Look at everything, then tell all that is wrong with it.
+    def carry_out(self, supply: Supply, means: Means) -> dict[float, Probe]:
+        """Look at everything, then tell all that is wrong with it; gives the statistics by threshold.
 
         Raises:
             DamagedError: A file is truncated, or holds NaN or infinity; every such tensor is named.
@@ -84,13 +86,22 @@ class Counting:
         with means.progress.bar("statistics", layout.input_bytes) as bar:
             for step in (step for shard in layout.shards for step in supply.steps(shard)):
                 with supply.holding(step) as files, open_sources(files, layout.experts, means.resources) as sources:
-                    tally = Tally(sources, _part_of(bar, step, team))
-                    _go_over(Pass(sources, means.resources, threshold=self.epsilon), step.tensors, tally, team)
+                    tally = Tally(sources, part_of(bar, step, team), len(self.thresholds))
+                    _go_over(Pass(sources, means.resources, thresholds=self.thresholds), step.tensors, tally, team)
                 mine.append(tally.found())
         found = [one for each in team.gather(mine) for one in each]
         if not team.rank:
             check([fault for one in found for fault in one.faults], layout)
-        return joined([one.statistics for one in found], layout)
+        return {
+            threshold: joined([one.statistics[number] for one in found], layout)
+            for number, threshold in enumerate(self.thresholds)
+        }
+
+
+def thresholds_of(methods: Iterable[Method], counted: Container[float] = ()) -> tuple[float, ...]:
+    """The thresholds of the statistics that methods merge by, but for what is counted already."""
+    wanted = dict.fromkeys(method.threshold for method in methods if method.passes > 1)
+    return tuple(threshold for threshold in wanted if threshold not in counted)
 
 
 @dataclass(frozen=True)
@@ -138,7 +149,7 @@ class Writing:
                 writer.digest_written()
             if self.grafts:
                 self._verify(supply, team, kept)
-        statistics = joined([one.statistics for one in found], Layout((shard,), self.experts))
+        statistics = joined([one.statistics[0] for one in found], Layout((shard,), self.experts))
         return WrittenFile(
             **writer.record.model_dump(),
             statistics=None if self.threshold is None else statistics,
@@ -160,9 +171,10 @@ class Writing:
         if self.grafts:
             operator = Grafting(operator, self.grafts, kept)
         with supply.holding(step) as files, open_sources(files, self.experts, means.resources) as sources:
-            tally = Tally(sources, _part_of(bar, step, team))
+            tally = Tally(sources, part_of(bar, step, team))
+            thresholds = () if self.threshold is None else (self.threshold,)
             merging = Pass(
-                sources, means.resources, (operator,), lambda chunk, _, data: writer.write(chunk, data), self.threshold
+                sources, means.resources, (operator,), lambda chunk, _, data: writer.write(chunk, data), thresholds
             )
             digest = writer.digest if team.size == 1 else None
             _go_over(merging, data_order(step), tally, team, digest, stopping=True)
@@ -279,26 +291,3 @@ def _shared_writer(shard: Shard, directory: Path, team: Team) -> Iterator[ShardW
                     writer = stack.enter_context(shard_writer(shard, directory, leading=leading))
         assert writer  # noqa: S101
         yield writer
-
-
-def _part_of(bar: Bar, step: Shard, team: Team) -> Bar:
-    """A bar for this process's part of a step, which stands for the whole of it."""
-    if team.size == 1:
-        return bar
-    mine = sum(task.input_bytes for task in share(step.tensors, team))
-    return _Scaled(bar, mine, sum(task.input_bytes for task in step.tensors))
-
-
-class _Scaled:
-    """Shows a part of the work as all of it."""
-
-    def __init__(self, bar: Bar, part: int, whole: int) -> None:
-        self._bar = bar
-        self._part = max(part, 1)
-        self._whole = whole
-        self._done = 0
-
-    def advance(self, amount: int) -> None:
-        before = self._whole * self._done // self._part
-        self._done += amount
-        self._bar.advance(self._whole * self._done // self._part - before)

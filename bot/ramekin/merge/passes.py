@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from ramekin.checkpoint.tensors import ITEM_SIZES, LowRank, Tensor
-from ramekin.merge.chunks import Chunk, Landing, Slot, cut, in_order
+from ramekin.merge.chunks import Chunk, Landing, Slot, cut, element_bytes, in_order
 from ramekin.merge.files import Factors, OpenSources
 from ramekin.merge.loops.choosing import Loops, loops_for
 from ramekin.merge.loops.compiling import Bytes, Floats, Words
@@ -67,14 +67,14 @@ class Pass:
         resources: What it may use.
         operators: The methods at work, none for a pass that only counts.
         write: Where results go.
-        threshold: A change must be greater than this to be counted; None if nothing is counted.
+        thresholds: A change must be greater than one of these to be counted by it; none if nothing is counted.
     """
 
     sources: OpenSources
     resources: Resources
     operators: Sequence[Operator] = ()
     write: Write | None = None
-    threshold: float | None = None
+    thresholds: Sequence[float] = ()
 
     @property
     def _loops(self) -> Loops:
@@ -95,7 +95,8 @@ class Pass:
             self._look_at_sizes(task)
 
         def slot() -> Slot:
-            return Slot.make(experts, self.resources.out_bytes, max(1, len(self.operators)))
+            results, thresholds = max(1, len(self.operators)), max(1, len(self.thresholds))
+            return Slot.make(experts, self.resources.out_bytes, results, thresholds)
 
         for job, buffers in in_order(self._jobs(tasks), self._work, slot, self.resources):
             if not job.lookers:
@@ -128,7 +129,9 @@ class Pass:
         for row in rows:
             tensor.looks += 1
             lookers = [number for number, own in looking.items() if (own or rows[0]) == row]
-            yield from (Job(tensor, chunk, lookers) for chunk in cut(tensor.task, self.resources.chunk_bytes, row))
+            most = [tensor.works[number].most * element_bytes(tensor.task) for number in lookers]
+            size = min([self.resources.chunk_bytes, *filter(None, most)])
+            yield from (Job(tensor, chunk, lookers) for chunk in cut(tensor.task, size, row))
 
     def _begin(self, task: TensorTask) -> TensorJob:
         factors = {
@@ -175,13 +178,19 @@ class Pass:
         if job.lookers:
             for number in job.lookers:
                 job.seen[number] = job.tensor.works[number].look(chunk, slot)
-        elif self.threshold is not None and not any(operator.counts for operator in self.operators):
-            self._loops.count_patterns(*slot.sources, chunk.count, np.float32(self.threshold), slot.counts, slot.bad)
+        elif not any(operator.counts for operator in self.operators):
+            self._count(chunk, slot)
         for number, work in enumerate(() if job.lookers else job.tensor.works):
             found = slot.bad.copy()
             work.merge(chunk, slot, slot.outs[number])
             # Every loop counts what is wrong with the sources; it is told once.
             slot.bad[:-1] = np.maximum(found[:-1], slot.bad[:-1] - found[:-1])
+
+    def _count(self, chunk: Chunk, slot: Slot) -> None:
+        """Count the patterns by every threshold; what is wrong with the sources is told once."""
+        for threshold, counts in zip(self.thresholds, slot.counts, strict=False):
+            slot.bad[:] = 0
+            self._loops.count_patterns(*slot.sources, chunk.count, np.float32(threshold), counts, slot.bad)
 
     def _open_sources(self, tensor: TensorJob, chunk: Chunk, slot: Slot) -> None:
         """Have all that the sources have of a chunk in memory."""

@@ -13,6 +13,7 @@ _EXTENT: Final = 8 << 20  # bytes of a file that are mapped at a time: twice as 
 _MAPPED: Final = 128 << 20  # bytes of all sources' two extents, where there are many sources
 _READING: Final = 128 << 20  # bytes of all threads' pieces, where there are many threads
 _CUT_BINS: Final = 3 * 4 << 18  # bytes, per thread and expert, of the histograms in which TIES finds its cuts
+_CUT_TOTALS: Final = 8 << 18  # bytes, per expert, of the same for all threads, where a tensor has billions of elements
 _FIXED: Final = 384 << 20  # the interpreter, numpy, and the compiler when it must run
 _TORCH: Final = 256 << 20
 _GPU_SMALL: Final = 4 << 20  # bytes, per thread, of factors, counts and ranks on a GPU
@@ -79,7 +80,7 @@ class Resources:
         return 3 * self.threads
 
 
-def memory_needed(experts: int, resources: Resources, factors: int = 0) -> int:
+def memory_needed(experts: int, resources: Resources, factors: int = 0, thresholds: int = 1) -> int:
     """Upper bound on the bytes that a merge holds at once; the size of the model plays no part.
 
     Each chunk in flight has its result, what adapters add to it, and counts by pattern; three more such counts belong
@@ -90,12 +91,13 @@ def memory_needed(experts: int, resources: Resources, factors: int = 0) -> int:
         experts: N, the number of experts.
         resources: What the merge may use.
         factors: Bytes, in float32, of the adapters' factors of the tensor that has the largest; 0 without adapters.
+        thresholds: By how many thresholds patterns are counted at once.
     """
-    patterns = 8 << experts
+    patterns = thresholds * (8 << experts)
     formed = experts * resources.out_bytes if factors else 0
     slot = resources.out_bytes + formed + patterns
     mapped = 2 * (experts + 1) * (resources.extent_bytes(experts) + resources.reading_bytes(experts))
-    cuts = resources.threads * experts * _CUT_BINS
+    cuts = experts * (resources.threads * _CUT_BINS + _CUT_TOTALS)
     gpu = _beside_a_gpu(experts, resources) if resources.device == "cuda" else 0
     return _FIXED + mapped + resources.slots * slot + 3 * patterns + cuts + factors + gpu
 

@@ -64,7 +64,7 @@ class Probe(_Part):
     Attributes:
         overlap: Counts by pattern.
         by_tensor: The same in short for every merged tensor.
-        bytes_read: Bytes of tensor data that were read for it.
+        bytes_read: Bytes of tensor data that were read for it, and for what was counted by other thresholds with it.
     """
 
     overlap: Overlap

@@ -35,11 +35,11 @@ class Found:
     """What a pass found, or a part of one.
 
     Attributes:
-        statistics: The overlap statistics of its tensors.
+        statistics: The overlap statistics of its tensors, by each threshold.
         faults: Everything that is wrong with them.
     """
 
-    statistics: Probe
+    statistics: tuple[Probe, ...]
     faults: tuple[Fault, ...]
 
 
@@ -49,22 +49,23 @@ class Tally:
     Args:
         sources: Names the sources.
         bar: Is told of the bytes that were read.
+        thresholds: By how many thresholds changes are counted.
 
     Attributes:
         bytes_read: Bytes of tensor data that were read.
         faults: What is wrong with the tensors that are complete.
     """
 
-    def __init__(self, sources: OpenSources, bar: Bar) -> None:
+    def __init__(self, sources: OpenSources, bar: Bar, thresholds: int = 1) -> None:
         experts = len(sources.roles) - 1
         self.bytes_read = 0
         self.faults: list[Fault] = []
         self._sources = sources
         self._bar = bar
-        self._counts = np.zeros(1 << experts, np.int64)
-        self._tensor = np.zeros(1 << experts, np.int64)
+        self._counts = np.zeros((thresholds, 1 << experts), np.int64)
+        self._tensor = np.zeros((thresholds, 1 << experts), np.int64)
         self._bad = np.zeros(experts + 2, np.int64)
-        self._by_tensor: dict[str, TensorOverlap] = {}
+        self._by_tensor: list[dict[str, TensorOverlap]] = [{} for _ in range(thresholds)]
 
     def add(self, chunk: Chunk, slot: Slot, looks: int = 1) -> None:
         """Take what was found in a chunk that was read so many times."""
@@ -76,7 +77,8 @@ class Tally:
         self._bad += slot.bad
         if chunk.last:
             if task.operation == "merge":
-                self._by_tensor[task.name] = TensorOverlap.of(self._tensor)
+                for found, counts in zip(self._by_tensor, self._tensor, strict=True):
+                    found[task.name] = TensorOverlap.of(counts)
                 self._counts += self._tensor
             if self._bad.any():
                 self._complain(task)
@@ -85,9 +87,11 @@ class Tally:
 
     def found(self) -> Found:
         """All of it, once the last tensor is complete."""
-        overlap = Overlap(tuple(self._counts.tolist()))
-        statistics = Probe(overlap=overlap, by_tensor=dict(self._by_tensor), bytes_read=self.bytes_read)
-        return Found(statistics, tuple(self.faults))
+        statistics = (
+            Probe(overlap=Overlap(tuple(counts.tolist())), by_tensor=dict(found), bytes_read=self.bytes_read)
+            for counts, found in zip(self._counts, self._by_tensor, strict=True)
+        )
+        return Found(tuple(statistics), tuple(self.faults))
 
     def _complain(self, task: TensorTask) -> None:
         *sources, output = self._bad.tolist()

@@ -8,7 +8,8 @@ from typing import Protocol, TypeVar
 
 from ramekin.environment import Processes
 from ramekin.errors import InternalError
-from ramekin.plan.layout import TensorTask
+from ramekin.plan.layout import Shard, TensorTask
+from ramekin.progress import Bar
 
 _T = TypeVar("_T")
 
@@ -167,3 +168,26 @@ def agree(team: Team, error: Exception | None) -> None:
         return
     for each in team.gather(Failure.of(error, team.rank) if error else None):
         assert each is None  # noqa: S101 - a failure was raised
+
+
+def part_of(bar: Bar, step: Shard, team: Team) -> Bar:
+    """A bar for this process's part of a step, which stands for the whole of it."""
+    if team.size == 1:
+        return bar
+    mine = sum(task.input_bytes for task in share(step.tensors, team))
+    return _Scaled(bar, mine, sum(task.input_bytes for task in step.tensors))
+
+
+class _Scaled:
+    """Shows a part of the work as all of it."""
+
+    def __init__(self, bar: Bar, part: int, whole: int) -> None:
+        self._bar = bar
+        self._part = max(part, 1)
+        self._whole = whole
+        self._done = 0
+
+    def advance(self, amount: int) -> None:
+        before = self._whole * self._done // self._part
+        self._done += amount
+        self._bar.advance(self._whole * self._done // self._part - before)

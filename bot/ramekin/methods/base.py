@@ -79,6 +79,11 @@ class Method(BaseModel):
         return float(getattr(self, "epsilon", EPSILON))
 
     @property
+    def thresholds(self) -> int:
+        """By how many thresholds the overlap is counted at once."""
+        return 1
+
+    @property
     def reads(self) -> int:
         """How often each tensor is read altogether."""
         return self.passes * self.looks

@@ -173,9 +173,14 @@ class Choosing(Method):
 
     @property
     def reads(self) -> int:
-        """How often each tensor is read: for all candidates at once, and for the one that is written."""
-        most = max((entry.passes * entry.looks for entry in self.members), default=1)
-        return 2 * most
+        """How often each tensor is read: for the statistics, for all candidates at once, and for what is written."""
+        counting = any(entry.passes > 1 for entry in self.members)
+        return counting + 2 * max((entry.looks for entry in self.members), default=1)
+
+    @property
+    def thresholds(self) -> int:
+        """By how many thresholds the overlap is counted at once."""
+        return max(1, len({entry.threshold for entry in self.members if entry.passes > 1}))
 
     def parameters(self) -> dict[str, Value]:
         """All parameters, the pool as the names of its candidates."""

@@ -17,7 +17,7 @@ from ramekin.methods.base import EXAMPLES, MAX_FACTOR, Method, PositiveWeights, 
 
 ELECTION: Final = """gamma = sign(sum_t weight_t * tau_t), + where it is 0;   A = {t: sign(tau_t) = gamma}
 theta = theta_base + lambda * sum_{t in A} weight_t * tau_t / sum_{t in A} weight_t
-theta = theta_base                                                                       where A is empty"""
+theta = theta_base + 0                                                                   where A is empty"""
 
 
 class Ties(Method):

@@ -1,7 +1,7 @@
 """Fitting a LoRA adapter onto the base: which of the base's tensors it changes, by what, and what cannot be."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -9,21 +9,15 @@ from ramekin.checkpoint.adapter import MERGE_HINT, AdapterConfig
 from ramekin.checkpoint.adapter_tensors import AdaptedModule, AdapterTensors, sort_adapter
 from ramekin.checkpoint.facts import CheckpointFacts
 from ramekin.checkpoint.findings import Finding, Severity, folded
-from ramekin.checkpoint.header import Reader
-from ramekin.checkpoint.tensors import FLOATING, ITEM_SIZES, LowRank, Tensor
-from ramekin.errors import Problem
+from ramekin.checkpoint.tensors import FLOATING, LowRank, Tensor
 from ramekin.plan.layout import Part
 from ramekin.plan.quantities import plural
-from ramekin.plan.vocabulary_tensors import tied_embeddings, tied_names
-from ramekin.text import printable
+from ramekin.plan.vocabulary_tensors import KEPT, SAME_ROWS, UNWATCHED, differs_in_padding, tied_embeddings, tied_names
 
 _PREFIXES: Final = ("model.", "transformer.", "language_model.", "gpt_neox.")
 """What the names of a whole model begin with, and those of its checkpoint may not, or the other way round."""
 
-_ELEMENTS: Final = 1 << 22
-"""Elements of a copy that are compared at a time."""
-
-_OTHER_BASE: Final = "name the base that the adapter was trained on"
+OTHER_BASE: Final = "name the base that the adapter was trained on"
 _SHAPE: Final = "use an adapter that was trained on this base, with its vocabulary unchanged"
 _UNTIE: Final = (
     "use a base whose output layer is stored apart from its embedding, and an adapter that was trained on it"
@@ -50,19 +44,22 @@ class FittedAdapter:
         return tuple(sorted({part.rank for part in self.parts.values() if isinstance(part, LowRank)}))
 
 
-def fit_adapter(base: CheckpointFacts, expert: CheckpointFacts, config: AdapterConfig) -> FittedAdapter:
+def fit_adapter(
+    base: CheckpointFacts, expert: CheckpointFacts, config: AdapterConfig, *, watched: bool = False
+) -> FittedAdapter:
     """Fit an expert that is an adapter onto the base.
 
     Args:
         base: The base.
         expert: The adapter.
         config: Its config.
+        watched: Whether models are watched at work, which need the same vocabulary.
 
     Returns:
         Its parts, of which some are missing where there are errors among the findings.
     """
     sorted_tensors = sort_adapter(expert.inventory.tensors, biases=config.biases)
-    fitting = _Fitting(base, expert.role, config)
+    fitting = _Fitting(base, expert, config, watched)
     for name, why in sorted_tensors.wrong.items():
         fitting.tell("error", name, why, MERGE_HINT)
     if config.ranks.takes_too_long(len(sorted_tensors.modules)) or config.alphas.takes_too_long(
@@ -88,54 +85,14 @@ def describe_adapter(base: CheckpointFacts, expert: CheckpointFacts) -> str | No
     return f"LoRA adapter, {rank}, {plural(len(expert.inventory.tensors), 'tensor')}"
 
 
-def foreign_copies(
-    base: CheckpointFacts, expert: CheckpointFacts, read_base: Reader, read_expert: Reader
-) -> Iterator[Problem]:
-    """Hold the copies of weights that an adapter's file has, and that were not trained, against the base's weights.
-
-    Args:
-        base: The base.
-        expert: An expert, adapter or not.
-        read_base: Gives ranges of the base's files.
-        read_expert: Gives ranges of the expert's files.
-    """
-    frozen = fit_adapter(base, expert, expert.adapter).frozen if expert.adapter else ()
-    for copy, original in frozen:
-        if not _same(copy, original, read_expert, read_base):
-            what = f"{printable(expert.source, 120)}: {copy.file}: `{copy.name}` is not the base's `{original.name}`"
-            yield Problem(f"{what}, but the weight that the adapter was trained on", _OTHER_BASE)
-
-
-def _same(copy: Tensor, original: Tensor, read_copy: Reader, read_original: Reader) -> bool:
-    """Whether two tensors have the same values; bfloat16 is the upper half of float32, other types are not compared."""
-    types = {copy.dtype, original.dtype}
-    if len(types) > 1 and types != {"BF16", "F32"}:
-        return False
-    for first in range(0, copy.numel, _ELEMENTS):
-        halves = []
-        for tensor, read in ((copy, read_copy), (original, read_original)):
-            size, last = ITEM_SIZES[tensor.dtype], min(first + _ELEMENTS, tensor.numel)
-            data = read(tensor.file, tensor.start + first * size, tensor.start + last * size)
-            if len(types) == 1:
-                halves.append((data, b""))
-            elif tensor.dtype == "BF16":
-                halves.append((data[::2], data[1::2]))
-            elif any(data[::4]) or any(data[1::4]):
-                return False
-            else:
-                halves.append((data[2::4], data[3::4]))
-        if halves[0] != halves[1]:
-            return False
-    return True
-
-
 @dataclass
 class _Fitting:
     """An adapter as it is fitted, tensor by tensor."""
 
     base: CheckpointFacts
-    role: str
+    expert: CheckpointFacts
     config: AdapterConfig
+    watched: bool
     parts: dict[str, Part] = field(default_factory=dict)
     _told: defaultdict[tuple[Severity, str, str], list[str]] = field(default_factory=lambda: defaultdict(list))
 
@@ -151,7 +108,7 @@ class _Fitting:
         return tuple(
             finding
             for (severity, what, hint), told in self._told.items()
-            for finding in folded(severity, self.role, told, what, hint, among=names)
+            for finding in folded(severity, self.expert.role, told, what, hint, among=names)
         )
 
     def adapt(self, module: AdaptedModule) -> None:
@@ -163,7 +120,7 @@ class _Fitting:
         if (module.a.shape[0], module.b.shape[1]) != (rank, rank):
             found = f"{module.a.shape[0]} and {module.b.shape[1]}" if module.a.shape[0] != module.b.shape[1] else None
             what = f"has rank {found or module.a.shape[0]}, and adapter_config.json says {rank}"
-            self.tell("error", module.a.name, what, _OTHER_BASE if found is None else MERGE_HINT)
+            self.tell("error", module.a.name, what, OTHER_BASE if found is None else MERGE_HINT)
         elif not self.config.adapts(module.name):
             self.tell("error", module.a.name, "is of a module that `target_modules` does not name", MERGE_HINT)
         elif self._is_tied(target.name):
@@ -183,9 +140,12 @@ class _Fitting:
         target = self._target(name, tensor.name)
         if target is None:
             return
-        if target.shape != tensor.shape:
-            what = f"replaces `{target.name}`, which is {_shape(target)} in the base and {_shape(tensor)} here"
-            self.tell("error", tensor.name, what, _SHAPE)
+        padded = differs_in_padding(self.base, self.expert, target, tensor)
+        sizes = f"replaces `{target.name}`, which is {_shape(target)} in the base and {_shape(tensor)} here"
+        if target.shape != tensor.shape and not padded:
+            self.tell("error", tensor.name, sizes, _SHAPE)
+        elif padded and self.watched:
+            self.tell("error", tensor.name, f"{sizes}{UNWATCHED}", SAME_ROWS)
         elif target.dtype not in FLOATING:
             self.tell(
                 "error", tensor.name, f"replaces `{target.name}`, which the base stores as {target.dtype}", _SHAPE
@@ -197,6 +157,8 @@ class _Fitting:
             )
             self.tell("error", tensor.name, what, _UNTIE)
         else:
+            if padded:
+                self.tell("note", tensor.name, f"{sizes}{KEPT}")
             self._put(target, tensor, tensor)
 
     def is_embedding(self, name: str) -> bool:
@@ -255,7 +217,7 @@ class _Fitting:
                 )
                 self.tell("error", told, what, _UNTIE)
             else:
-                self.tell("error", told, "is for a module that the base does not have", _OTHER_BASE)
+                self.tell("error", told, "is for a module that the base does not have", OTHER_BASE)
         else:
             what = f"may be for {' or '.join(f'`{candidate}`' for candidate in found)} of the base"
             self.tell("error", told, what, MERGE_HINT)

@@ -2,10 +2,11 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Final
 
 from ramekin.checkpoint.adapter import ADAPTER_CONFIG, check_adapter
-from ramekin.checkpoint.config import check_config, compare_configs, vocab_size
+from ramekin.checkpoint.config import check_config, compare_configs
 from ramekin.checkpoint.facts import CheckpointFacts
 from ramekin.checkpoint.findings import Finding, folded
 from ramekin.checkpoint.quantised import find_quantised
@@ -13,16 +14,18 @@ from ramekin.checkpoint.tensors import FLOATING, Tensor
 from ramekin.checkpoint.tokenizer import check_tokenizer, compare_tokenizers
 from ramekin.errors import IncompatibleError, Problem
 from ramekin.plan.adapters import fit_adapter
-from ramekin.plan.vocabulary_tensors import differs_in_padding, tied_names
+from ramekin.plan.vocabulary_tensors import (
+    KEPT,
+    SAME_ROWS,
+    UNWATCHED,
+    differs_in_padding,
+    tied_embeddings,
+    tied_names,
+    ties_embeddings,
+)
 
 __all__ = ["Finding", "compare_checkpoints", "require_compatible"]
 
-_PADDING: Final = 1024
-"""Most rows by which two embeddings may differ if no config explains it: what padding to a round number adds."""
-
-_KEPT: Final = "; rows that both have are merged, and the base decides the shape"
-_UNWATCHED: Final = "; models that are watched at work need the same vocabulary"
-_SAME_ROWS: Final = "use an expert with the base's number of tokens, or a method that watches no models, such as `ram+`"
 _OTHER_MODEL: Final = "use an expert that was trained from this base, with its tensors unchanged in name and shape"
 _UNMERGEABLE: Final = frozenset({"F64", "C64"})
 _CONVERT: Final = (
@@ -51,7 +54,7 @@ def compare_checkpoints(
     for expert in experts.values():
         if expert.adapter:
             findings += check_adapter(expert.adapter, base.source, expert.role)
-            findings += () if packed else fit_adapter(base, expert, expert.adapter).findings
+            findings += () if packed else fit_adapter(base, expert, expert.adapter, watched=watched).findings
         else:
             findings += _compare_checkpoints(base, expert, quantised=bool(packed), watched=watched)
         findings += compare_tokenizers(base.files, expert.files, expert.role, whole=watched)
@@ -66,7 +69,7 @@ def _compare_checkpoints(
     packed = find_quantised(expert)
     findings = [*packed, *check_config(expert.config, expert.role)]
     if expert.config:
-        findings += compare_configs(base.config, expert.config, expert.role)
+        findings += (_following(base, expert, one) for one in compare_configs(base.config, expert.config, expert.role))
     else:
         findings.append(Finding("note", expert.role, "config.json", "there is none, so only tensors could be compared"))
     if ADAPTER_CONFIG in expert.files:
@@ -75,6 +78,16 @@ def _compare_checkpoints(
     if not (packed or quantised):
         findings += [*_check_types(expert), *_compare_tensors(base, expert, watched=watched)]
     return findings
+
+
+def _following(base: CheckpointFacts, expert: CheckpointFacts, finding: Finding) -> Finding:
+    """What the configs say of tied embeddings is the base's to decide, as far as nothing is lost by it."""
+    ties = finding.subject.rpartition(".")[2] == "tie_word_embeddings"
+    if not ties or finding.severity != "error" or not tied_embeddings(base) or ties_embeddings(expert):
+        return finding
+    stored = any(tied_names(base, expert.inventory.tensors))
+    seen = ", once its output layer is found to be its embedding" if stored else ", as its tensors do"
+    return replace(finding, severity="note", what=f"{finding.what}; the base is followed{seen}", hint="")
 
 
 def require_compatible(findings: Iterable[Finding], sources: Mapping[str, str]) -> None:
@@ -124,8 +137,8 @@ def _compare_tensors(base: CheckpointFacts, expert: CheckpointFacts, *, watched:
     for name in (name for name in ours if name in theirs):
         a, b = ours[name], theirs[name]
         if a.shape != b.shape:
-            padded = differs_in_padding(a, b) and _is_padding(base, expert, a.shape[0], b.shape[0])
-            hint, more = (_SAME_ROWS, _UNWATCHED) if watched else ("", _KEPT)
+            padded = differs_in_padding(base, expert, a, b)
+            hint, more = (SAME_ROWS, UNWATCHED) if watched else ("", KEPT)
             hint, more = (hint, more) if padded else (_OTHER_MODEL, "")
             groups[hint, f"is {_shape(a)} in the base and {_shape(b)} here{more}"].append(name)
         if a.dtype != b.dtype:
@@ -142,12 +155,6 @@ def _compare_tensors(base: CheckpointFacts, expert: CheckpointFacts, *, watched:
     stored = [name for name in theirs if name in tied]
     what = "is stored here, but the base ties it to the embedding, so it is left out"
     return findings + folded("note", expert.role, stored, what)
-
-
-def _is_padding(base: CheckpointFacts, expert: CheckpointFacts, ours: int, theirs: int) -> bool:
-    """Whether two numbers of rows are two paddings of one vocabulary: as the configs state them, or nearly equal."""
-    stated = (vocab_size(base.config), vocab_size(expert.config)) == (ours, theirs)
-    return stated or abs(ours - theirs) <= _PADDING
 
 
 def _shape(tensor: Tensor) -> str:

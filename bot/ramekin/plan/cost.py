@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from ramekin.lock.model import PinnedFile
 from ramekin.merge.resources import Resources, memory_needed
+from ramekin.methods.base import Method
 from ramekin.plan.disk import PlannedDisk
 from ramekin.plan.layout import Layout
 
@@ -21,7 +22,7 @@ ASSUMPTIONS: Final = (
     f"writing at {WRITE_RATE / 1e6:.0f} MB/s, uploads at {UPLOAD_RATE / 1e6:.0f} MB/s"
 )
 
-
+_BYTES: Final = {"float32": 4, "bfloat16": 2, "float16": 2}
 _TRACING: Final = 2 << 30
 """Bytes beside a model that reads: torch, transformers, activations of a batch; an estimate."""
 
@@ -57,13 +58,14 @@ class PlannedCost(BaseModel):
     disk: PlannedDisk | None = None
 
 
-def estimate_cost(
+def estimate_cost(  # noqa: PLR0913
     pinned: Iterable[Mapping[str, PinnedFile]],
     at_hand: Iterable[str],
     layout: Layout,
     reads: int,
     copied: int = 0,
     *,
+    thresholds: int = 1,
     resident: int = 0,
     disk: PlannedDisk | None = None,
 ) -> PlannedCost:
@@ -75,6 +77,7 @@ def estimate_cost(
         layout: The merged checkpoint.
         reads: How often the method reads each tensor, all passes and looks together.
         copied: Bytes of the base's files that the output takes over.
+        thresholds: By how many thresholds the overlap is counted at once.
         resident: Bytes of a model that stays in memory while candidates take their turn in its weights.
         disk: The mode; the normal one if None.
     """
@@ -94,12 +97,22 @@ def estimate_cost(
         read_bytes=read,
         write_bytes=write,
         disk_bytes=disk.chosen.disk_bytes if disk else download + write,
-        memory_bytes=memory_needed(len(layout.experts), Resources(), layout.factor_bytes) + _tracing(resident),
+        memory_bytes=memory_needed(len(layout.experts), Resources(), layout.factor_bytes, thresholds)
+        + running(resident),
         seconds=math.ceil(seconds),
         assumptions=f"{ASSUMPTIONS}; running the models comes on top" if resident else ASSUMPTIONS,
         disk=disk,
     )
 
 
-def _tracing(resident: int) -> int:
+def running(resident: int) -> int:
+    """Bytes of memory for a model of so many bytes at work, libraries and all; 0 for none."""
     return resident + _TRACING if resident else 0
+
+
+def watched_bytes(method: Method, layout: Layout) -> int:
+    """Bytes of the model that a method watches, in the element type that it is run in; 0 where it watches none."""
+    if not method.uses_benchmarks:
+        return 0
+    wanted = str(getattr(method, "trace_dtype", "base"))
+    return layout.merged_elements * _BYTES[wanted] if wanted in _BYTES else layout.total_size

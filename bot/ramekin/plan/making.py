@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final
 
 from ramekin.checkpoint.facts import CheckpointFacts, read_checkpoint
 from ramekin.checkpoint.selection import files_to_copy
@@ -12,9 +11,10 @@ from ramekin.errors import DamagedError, IncompatibleError, Problem, RamekinErro
 from ramekin.lock.model import Lock
 from ramekin.manifest.model import Manifest
 from ramekin.manifest.reading import LoadedManifest
-from ramekin.plan.adapters import describe_adapter, foreign_copies
+from ramekin.plan.adapters import describe_adapter
 from ramekin.plan.compatibility import Finding, compare_checkpoints
-from ramekin.plan.cost import PlannedCost, estimate_cost
+from ramekin.plan.copies import foreign_copies, untied_heads
+from ramekin.plan.cost import PlannedCost, estimate_cost, watched_bytes
 from ramekin.plan.difference import changes_between
 from ramekin.plan.disk import Room, choose_mode
 from ramekin.plan.laying import lay_out
@@ -28,8 +28,6 @@ from ramekin.report import CARD_TEMPLATE, Report
 from ramekin.sources import ReadRange, Sources
 from ramekin.store import BlobStore
 from ramekin.threads import at_once
-
-_BYTES: Final = {"float32": 4, "bfloat16": 2, "float16": 2}
 
 
 @dataclass(frozen=True)
@@ -150,15 +148,19 @@ def confirm_layout(
 
     Raises:
         DamagedError: They say something else: whoever answered then told two stories.
-        IncompatibleError: An adapter was trained on other weights than the base's, of which it holds a copy.
+        IncompatibleError: An adapter was trained on other weights than the base's, of which it holds a copy; or an
+            expert has an output layer of its own, which the base ties.
     """
     facts = {}
     readers = {role: _file_reader(files[role], elsewhere[role]) for role in lock.sources}
     for role, pinned in lock.sources.items():
         facts[role] = read_checkpoint(readers[role], pinned.files, role=role, source=pinned.source)
     base = facts.pop("base")
-    copies = (foreign_copies(base, fact, readers["base"], readers[role]) for role, fact in facts.items())
-    if problems := [problem for found in copies for problem in found]:
+    problems: list[Problem] = []
+    for role, fact in facts.items():
+        problems += foreign_copies(base, fact, readers["base"], readers[role])
+        problems += untied_heads(base, fact, readers[role])
+    if problems:
         raise IncompatibleError(problems=problems)
     if lay_out(base, facts, dtype=manifest.output.dtype, shard_size=manifest.output.shard_size) != layout:
         raise DamagedError(
@@ -254,13 +256,13 @@ def _cost(manifest: Manifest, lock: Lock, layout: Layout, store: BlobStore, room
         disk = disk.model_copy(update={"mode": "normal", "reason": f"models that {whole} have to be there whole"})
     data = [source.files for source in lock.data.values()]
     resident = _resident_bytes(manifest, layout)
-    reads = manifest.method.reads
-    return estimate_cost([*pinned.values(), *data], at_hand, layout, reads, copied, resident=resident, disk=disk)
+    files, method = [*pinned.values(), *data], manifest.method
+    return estimate_cost(
+        files, at_hand, layout, method.reads, copied, thresholds=method.thresholds, resident=resident, disk=disk
+    )
 
 
 def _resident_bytes(manifest: Manifest, layout: Layout) -> int:
     """Bytes of the model that is run, in the element type that it is run in; 0 where none is."""
-    wanted = str(getattr(manifest.method, "trace_dtype", "base"))
-    watched = layout.merged_elements * _BYTES[wanted] if wanted in _BYTES else layout.total_size
     asked = layout.total_size if manifest.evaluate and manifest.evaluate.command is None else 0
-    return max(watched if manifest.method.uses_benchmarks else 0, asked)
+    return max(watched_bytes(manifest.method, layout), asked)

@@ -2,17 +2,21 @@
 
 import math
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 
 from ramekin.merge.chunks import Chunk, Slot
 from ramekin.merge.loops.choosing import Loops
-from ramekin.merge.loops.compiling import Bytes, Doubles
+from ramekin.merge.loops.compiling import BLOCK, Bytes, Doubles
 from ramekin.merge.loops.products import accumulate, blocks_of
 from ramekin.merge.operators.base import Operator, Sampler, TensorWork
 from ramekin.methods import ModelStock, TaskArithmetic
 from ramekin.methods.base import weights_of
 from ramekin.plan.layout import TensorTask
+
+_PRODUCTS: Final = 1 << 20
+"""Bytes, for each expert, of the products of a chunk that wait to be added up: no more than TIES has for its cuts."""
 
 
 class Averaging(Operator, TensorWork):
@@ -68,14 +72,20 @@ class Stock(Operator):
 
 
 class _StockWork(TensorWork):
-    """One tensor: `[filters, N, N]` inner products first, then the merge with `[filters, 3]` factors."""
+    """One tensor: the inner products `[N, N]` of each filter first, then the merge with `[filters, 3]` factors.
+
+    Products are kept of the filter at work alone: a tensor may have as many filters as elements.
+    """
 
     def __init__(self, stock: Stock, task: TensorTask) -> None:
         self._stock = stock
         by_filter = stock.method.filter_wise and len(task.shape) > 1 and task.numel
         filters = task.shape[0] if by_filter else 1
         self.row = math.prod(task.shape) // filters or 1
-        self._products = np.zeros((filters, stock.experts, stock.experts))
+        # Where filters are longer than a block, the last block of each is not full: half as many elements are safe.
+        fill = self.row if self.row <= BLOCK else BLOCK // 2
+        self.most = max(1, _PRODUCTS // (8 * stock.experts)) * fill
+        self._begun: Doubles | None = None
         self._factors = np.zeros((filters, 3), np.float32)
         self._settled = False
 
@@ -91,13 +101,20 @@ class _StockWork(TensorWork):
 
     def take(self, chunk: Chunk, seen: object) -> None:
         assert isinstance(seen, np.ndarray)  # noqa: S101 - what `look` gave
-        accumulate(seen, chunk.count, self.row, chunk.first, self._products)
+        n = self._stock.experts
+        first, within = divmod(chunk.first, self.row)
+        whole, rest = divmod(within + chunk.count, self.row)
+        products = np.zeros((whole + bool(rest), n, n))
+        if self._begun is not None:
+            products[0] = self._begun
+        accumulate(seen, chunk.count, self.row, within, products)
+        self._begun = products[-1].copy() if rest else None
+        scale = 1.0 / n
+        for factors, each in zip(self._factors[first : first + whole], products, strict=False):
+            share = self._stock.method.share(each.tolist())
+            factors[:] = scale, share, 1.0 - share
 
     def settle(self) -> None:
-        scale = 1.0 / self._stock.experts
-        for factors, products in zip(self._factors, self._products.tolist(), strict=True):
-            share = self._stock.method.share(products)
-            factors[:] = scale, share, 1.0 - share
         self._settled = True
 
     def merge(self, chunk: Chunk, slot: Slot, out: Bytes) -> None:

@@ -18,9 +18,11 @@ class TensorWork(ABC):
     Attributes:
         row: Where chunks may end: at every `row`-th element or, within such a row, at multiples of a block. 0 for
             anywhere.
+        most: Most elements of a chunk that it looks at, or a row if that has more; 0 for any number.
     """
 
     row: int = 0
+    most: int = 0
 
     @property
     def looking(self) -> bool:

@@ -6,6 +6,7 @@ known; if not, or if the sample has misled, the bounds are narrower now, and ano
 whatever the sample was.
 """
 
+import threading
 from collections import deque
 from dataclasses import dataclass
 from typing import Final
@@ -18,6 +19,7 @@ from ramekin.merge.loops.electing import SPARE
 
 BINS: Final = 1 << 18
 _LARGEST: Final = 0x7FFFFFFF
+_MOST: Final = (1 << 32) - 1  # of what a bin of a thread's table can count
 _MARGIN: Final = 6.0  # standard errors of the sample
 
 
@@ -93,6 +95,8 @@ class Selection:
         self._known = [ANYWHERE] * len(bounds)
         self._k = k
         self._tables: deque[_Table] = deque()
+        self._totals: Counts | None = None
+        self._folding = threading.Lock()
 
     @property
     def done(self) -> bool:
@@ -105,10 +109,22 @@ class Selection:
             table = self._tables.pop()
         except IndexError:
             table = _Table.of([None if cut else bounds for cut, bounds in zip(self.cuts, self._bounds, strict=True)])
+        if table.seen + count > _MOST:
+            self._fold(table)
+        table.seen += count
         loops.count_magnitudes(
             *sources, count, table.low, table.high, table.shift, table.above, table.counts, table.ones, table.zeros, bad
         )
         self._tables.append(table)
+
+    def _fold(self, table: "_Table") -> None:
+        """Take over what a table has counted, before one of its bins can overflow: the loop counts in 32 bits."""
+        with self._folding:
+            if self._totals is None:
+                self._totals = np.zeros(table.counts.shape, np.int64)
+            self._totals += table.counts
+        table.counts[:] = 0
+        table.seen = 0
 
     def settle(self) -> None:
         """Find the cuts in what was counted, or narrower bounds."""
@@ -118,9 +134,12 @@ class Selection:
         for t, bounds in enumerate(self._bounds):
             if self.cuts[t] is None:
                 self._settle(t, bounds, int(above[t]), tables)
+        self._totals = None
 
     def _settle(self, t: int, bounds: Bounds, above: int, tables: list["_Table"]) -> None:
         counts: Counts = np.sum([table.counts[t, : bounds.bins] for table in tables], axis=0, dtype=np.int64)
+        if self._totals is not None:
+            counts += self._totals[t, : bounds.bins]
         at_least: Counts = above + np.cumsum(counts[::-1])[::-1]  # magnitudes in this bin or a higher one
         known = self._known[t]
         if above >= self._k:
@@ -140,9 +159,9 @@ class Selection:
         self._bounds[t] = self._known[t]
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Table:
-    """One thread's counts for N experts; see `loops.electing.count_magnitudes`."""
+    """One thread's counts for N experts, of so many elements; see `loops.electing.count_magnitudes`."""
 
     low: Words
     high: Words
@@ -151,6 +170,7 @@ class _Table:
     counts: Words
     ones: Words
     zeros: Words
+    seen: int = 0
 
     @classmethod
     def of(cls, bounds: list[Bounds | None]) -> "_Table":

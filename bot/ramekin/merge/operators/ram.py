@@ -33,7 +33,7 @@ class Patterned(Operator, TensorWork):
 
     def merge(self, chunk: Chunk, slot: Slot, out: Bytes) -> None:
         """See `loops.ram.merge_ram`."""
-        counts = slot.counts if self.counts else slot.counts[:0]
+        counts = slot.counts[0] if self.counts else slot.counts[0, :0]
         self._loops.merge_ram(
             *slot.sources, chunk.count, self._epsilon, self._coefficients, out, chunk.out_kind, counts, slot.bad
         )
