@@ -39,16 +39,19 @@ def read_benchmarks(
     Raises:
         UsageError: The manifest has no benchmarks.
         SourceError: A file cannot be had.
-        DamagedError: A file is not what it should be, a role is not found, or runs are not kept apart.
+        DamagedError: A file is not what it should be, a role is not found, or runs are not kept apart; or the method
+            watches neurons where no token of a role is, or by what cannot be told from these runs.
         IncompatibleError: The tokenizer or the chat template cannot be worked with.
     """
     manifest = loaded.manifest
     data, tokenizer = _fetched(bench, loaded, lock, sources)
+    from ramekin.arm.measure import Measure, as_watched
     from ramekin.arm.reading import read_materials
 
     develop = isinstance(method, Choosing) and develops(method, manifest.benchmarks)
     keep = isinstance(method, Choosing) and method.keeps_apart and not everything
-    return read_materials(manifest, data, tokenizer, develop=develop, keep=keep, show=everything)
+    found = read_materials(manifest, data, tokenizer, develop=develop, keep=keep, show=everything)
+    return as_watched(found, Measure.of(method))
 
 
 def inspect_benchmarks(bench: Workbench, loaded: LoadedManifest, lock: Lock, sources: Sources) -> "Inspected":

@@ -9,6 +9,7 @@ from typing import Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from ramekin.methods import AnyMethod
+from ramekin.methods.watched import Watched
 
 CLOSE: Final = 0.005
 """Candidates that are closer in mean AOS than this are not told apart by it: there is a warning."""
@@ -176,8 +177,8 @@ class ReportedTuning(_Part):
     after: dict[str, float]
 
 
-class ReportedComparison(_Part):
-    """A choice among candidates.
+class ReportedComparison(_Part, Watched):
+    """A choice among candidates, and how neurons were watched for it.
 
     Attributes:
         signals: By what it was made, in order.
@@ -187,8 +188,7 @@ class ReportedComparison(_Part):
         top_k: Share of each layer's neurons that count as salient.
         dtype: Element type that models were run in.
         device: What they were run on: `cpu`, or the GPU's name. Like the versions, part of no key.
-        torch: Version of torch.
-        transformers: Version of transformers.
+        torch, transformers: Their versions.
         template: Digest of the chat template, if all benchmarks have one; None where texts were given.
         candidates: All of them, in the pool's order.
         experts: By benchmark, what was measured of its expert.

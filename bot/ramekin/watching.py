@@ -12,7 +12,8 @@ from ramekin.manifest.model import Manifest
 from ramekin.manifest.reading import read_manifest
 from ramekin.merge.stage import equip, fetch
 from ramekin.methods import Arm, BestOf, Choosing, Method
-from ramekin.methods.choosing import WIDE_POOL, label_of
+from ramekin.methods.choices import WIDE_POOL, label_of
+from ramekin.methods.watched import Saliency, Shift, watched_in_words, without_the_papers
 from ramekin.plan.measuring import decides_by_tasks
 from ramekin.preparing import Prepared
 from ramekin.room import enough_to_load
@@ -78,6 +79,8 @@ class SweptK:
         collisions: Neurons that several experts would give.
         split_half: By benchmark, how far two halves of the recorded runs agree on the expert's neurons; one with a
             single run is not there.
+        saliency: How much a neuron does.
+        shift: At which token it is watched.
     """
 
     top_k: float
@@ -89,10 +92,17 @@ class SweptK:
     transplanted: Mapping[str, float]
     collisions: int
     split_half: Mapping[str, float]
+    saliency: Saliency = "abs"
+    shift: Shift = 0
+
+    @property
+    def watched(self) -> str:
+        """How neurons were watched, in words; nothing where it is the paper's way."""
+        return watched_in_words(self.saliency, self.shift)
 
     def to_data(self) -> dict[str, Any]:
         """For `--json`."""
-        return {
+        found = {
             "top_k": self.top_k,
             "overlap": self.overlap,
             "overlap_own": self.overlap_own,
@@ -102,7 +112,10 @@ class SweptK:
             "transplanted": dict(self.transplanted),
             "collisions": self.collisions,
             "split_half": dict(self.split_half),
+            "saliency": self.saliency,
+            "shift": self.shift,
         }
+        return without_the_papers(found)
 
 
 def sweep_k(bench: Workbench, prepared: Prepared, values: Sequence[float], device: str) -> tuple[SweptK, ...]:
@@ -140,6 +153,8 @@ def _swept(question: "Question", answer: "Answer", method: Arm) -> SweptK:
         transplanted={name: float(found.share) for name, found in decision.sets.items()},
         collisions=decision.contested,
         split_half=agreements(answer.observed.experts.halves, method.top_k),
+        saliency=method.saliency,
+        shift=method.shift,
     )
 
 

@@ -13,7 +13,7 @@ from ramekin.arm.roles.looking import Search
 from ramekin.arm.roles.parsers import PARSERS, Parser
 from ramekin.arm.roles.rendering import Rendered, Renderer
 from ramekin.arm.roles.trajectories import Trajectory
-from ramekin.arm.tracing import together
+from ramekin.arm.texts import together
 from ramekin.errors import DamagedError, IncompatibleError
 
 TOKENIZER = tokenizer()

@@ -15,7 +15,7 @@ from ramekin.arm.neurons import how_many
 from ramekin.arm.observing import Observer
 from ramekin.arm.reading import Material
 from ramekin.arm.store import SaliencyStore, text_digest
-from ramekin.arm.tracing import Text
+from ramekin.arm.texts import Text
 
 TEXTS = [text for text in made(7) if "call" in text.roles]
 

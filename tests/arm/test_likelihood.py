@@ -9,7 +9,7 @@ from test_tracing import made
 from ramekin.arm.likelihood import losses_of
 from ramekin.arm.observing import mean_of
 from ramekin.arm.repair import weak_by_likelihood, weak_by_scores
-from ramekin.arm.tracing import Text
+from ramekin.arm.texts import Text
 from ramekin.errors import DamagedError
 
 

@@ -27,7 +27,7 @@ from ramekin.arm.reading import Material, Prompt
 from ramekin.arm.roles.finding import Role, Traced
 from ramekin.arm.roles.trajectories import digest_of
 from ramekin.arm.store import SaliencyStore
-from ramekin.arm.tracing import Text
+from ramekin.arm.texts import Text
 from ramekin.errors import DamagedError
 from ramekin.merge.team import Alone, Crew, Dismissed, Team
 

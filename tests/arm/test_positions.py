@@ -24,7 +24,8 @@ from ramekin.arm.roles.finding import Role, Traced
 from ramekin.arm.roles.trajectories import digest_of
 from ramekin.arm.saliency import RoleMean
 from ramekin.arm.store import SaliencyStore
-from ramekin.arm.tracing import LEAST_PREFIX, Text, common_prefix, trace
+from ramekin.arm.texts import Text, common_prefix
+from ramekin.arm.tracing import LEAST_PREFIX, trace
 from ramekin.errors import IncompatibleError
 
 LONGEST = 128

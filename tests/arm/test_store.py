@@ -7,7 +7,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from ramekin.arm.store import SaliencyStore, reading_digest, saliency_key
-from ramekin.arm.tracing import Text
+from ramekin.arm.texts import Text
 
 TEXTS = [Text((1, 2, 3, 4), {"a": (1, 2), "b": (3,)}), Text((5, 6), {"a": (1,)})]
 LAYERS = [np.array([0.5, 2], np.float32), np.array([1, 0, 3], np.float32)]

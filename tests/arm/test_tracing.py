@@ -15,7 +15,8 @@ from ramekin.arm import tracing
 from ramekin.arm.architecture import find_layers
 from ramekin.arm.neurons import salient
 from ramekin.arm.saliency import RoleMean
-from ramekin.arm.tracing import Text, batches, common_prefix, trace
+from ramekin.arm.texts import Text, batches, common_prefix
+from ramekin.arm.tracing import trace
 from ramekin.errors import DamagedError, IncompatibleError, ResourceError
 
 

@@ -20,7 +20,7 @@ from ramekin.methods import (
     Ties,
 )
 from ramekin.methods.base import weights_of
-from ramekin.methods.choosing import label_of
+from ramekin.methods.choices import label_of
 from ramekin.methods.coefficients import coefficients_of, with_coefficients
 
 EXPERTS = ("coder", "tool", "memory")

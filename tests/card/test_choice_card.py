@@ -93,6 +93,32 @@ def test_every_report_has_its_card(name):
     assert len(card) < 90_000
 
 
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        (
+            {"saliency": "contrast"},
+            "by the magnitude of a neuron in the role less that in all that the assistant says:",
+        ),
+        ({"shift": -1}, "by the magnitude of a neuron in the role, at the token before each of the role's:"),
+        ({"saliency": "abs_wout", "shift": -1}, "in the output projection, at the token before each of the role's:"),
+    ],
+)
+@pytest.mark.parametrize("name", ["arm", "best-of"])
+def test_how_neurons_were_watched_is_told_where_it_is_not_as_in_the_paper(name, how, words):
+    plain, told = render(MADE[name]), "What a neuron does is told here"
+    assert told not in plain
+    assert not {"saliency", "shift"} & MADE[name].report.model_dump()["comparison"].keys()
+    made = changed(MADE[name], **how)
+    card = render(made)
+    (line,) = [line for line in card.splitlines() if told in line]
+    assert words in line
+    again = Report.model_validate_json(made.report.to_json())
+    assert again.model_dump()["comparison"].items() >= how.items()
+    assert render_card(again, TEXTS, made.lock) == card
+    assert judge(card).errors == judge(card).warnings == ()
+
+
 def test_the_picture_stands_first():
     for name, plot in (("arm", "aos.svg"), ("best-of", "candidates.svg"), ("best-of-aos", "aos.svg")):
         body = split(render(MADE[name]))[1]

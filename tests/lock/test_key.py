@@ -99,7 +99,7 @@ def test_every_parameter_is_part_of_the_key(method: type[Method]) -> None:
     key = merge_key(made, lock(manifest()).base, experts)
     others = {"expert": "b", "filter_wise": True, "seed": 3, "weight": {"a": 0.25, "b": 0.5}, "pool": ["ram", "ties"]}
     others |= {"select": "scores", "repair": "all", "protect": False, "collisions": "skip", "trace_dtype": "float32"}
-    others |= {"budget": 3}
+    others |= {"budget": 3, "saliency": "contrast", "shift": -1}
     for name in method.fields():
         other = manifest(method=written | {name: others.get(name, 0.125)})
         assert merge_key(other, lock(manifest()).base, experts) != key, name
@@ -111,12 +111,26 @@ def test_every_parameter_is_part_of_the_key(method: type[Method]) -> None:
         ("ram", "d5e091a1858fe9b1ac36375f478cbff090709a5c2d8b6389461109d1effeb97e"),
         ("ram+", "1eb6ff0f9eb810a0cde2e27112a2e8c9285f7a38406d7176692c23c0fd652205"),
         ("ram+s", "18140c92ca182dfe1d6518110b762535764f1b109d7f36f43a4f86c4d3c3c876"),
+        ("arm", "1d0c02f25ccf3f6e054c6c66bc7ca1176d62c51895e9d99d4c355749febe6f5e"),
+        ("best-of", "52cd2e19a158d597c99d6e8adb868c4e224fca645cbf3d1ce66915a252ee744d"),
+        ("tuned", "9f4032ad9fee4d5a3a9f773731dec86f4e62f9e330aeea17f608dc97509ae1ff"),
     ],
 )
 def test_keys_stay_what_they_were_for_the_same_arithmetic(name: str, key: str) -> None:
     made = lock(manifest())
     assert SEMANTICS == 1, "the keys below are of version 1; take the new ones"
     assert merge_key(manifest(method={"name": name}), made.base, made.experts) == f"sha256:{key}"
+
+
+@pytest.mark.parametrize("name", ["arm", "best-of"])
+def test_neurons_that_are_watched_as_in_the_paper_are_no_part_of_the_key(name: str) -> None:
+    made, plain = lock(manifest()), manifest(method={"name": name})
+    written = manifest(method={"name": name, "saliency": "abs", "shift": 0})
+    assert written.canonical() == plain.canonical()
+    assert not {"saliency", "shift"} & {*plain.method.model_dump(), *plain.method.parameters()}
+    assert merge_key(written, made.base, made.experts) == merge_key(plain, made.base, made.experts)
+    other = manifest(method={"name": name, "saliency": "abs_wout", "shift": -1})
+    assert other.method.model_dump().items() >= {"saliency": "abs_wout", "shift": -1}.items()
 
 
 def test_weights_count_and_commits_do_not() -> None:

@@ -168,7 +168,7 @@ def test_any_parameter_of_any_method(outcome, name: str, parameters: dict[str, o
 
 
 _SCHEMA = jsonschema.Draft202012Validator(manifest_schema())
-_CHOOSING = ["pool", "select", "repair", "top_k", "protect", "collisions", "trace_dtype"]
+_CHOOSING = ["pool", "select", "repair", "top_k", "protect", "collisions", "trace_dtype", "saliency", "shift"]
 _BENCHMARK = ["expert", "role", "calibration", "dev", "scores", "evaluate", "template_kwargs", "assistant_prefix"]
 _WORDS = st.sampled_from(
     ["ties", "average", "arm", "tau", "aos", "scores", "all", "tool", "webshop", "hf://datasets/a/b"]

@@ -94,6 +94,8 @@ def test_the_committed_copy_is_current() -> None:
         arm("protect: false"),
         *(arm(f"collisions: {who}") for who in ("first", "last", "skip")),
         *(arm(f"trace_dtype: {dtype}") for dtype in ("base", "bfloat16", "float16", "float32")),
+        *(arm(f"saliency: {each}") for each in ("abs", "abs_wout", "contrast")),
+        *(arm(f"shift: {each}").replace("arm", "best-of") for each in ("0", "-1")),
         *(arm(benchmarks=tau(role=role)) for role in PARSERS),
         *(arm(benchmarks=tau(role=f"{{name: {role}}}")) for role in PARSERS),
         *(arm(benchmarks=tau(role=f"{{json: {which}, name: null}}")) for which in ("first", "last", "all")),

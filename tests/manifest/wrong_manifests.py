@@ -1339,6 +1339,34 @@ CHOICES = [
     _wrong("protect-word", arm("protect: yes  #!"), "`method.protect` is the text `yes` where", "`protect: true`"),
     _wrong("collisions", arm("collisions: skipped  #!"), "`method.collisions` is the text", "did you mean `skip`?"),
     _wrong("trace-dtype", arm("trace_dtype: bf16  #!"), "`method.trace_dtype` is the text", "did you mean `bfloat16`?"),
+    _wrong(
+        "saliency",
+        arm("saliency: abs_w  #!"),
+        "`method.saliency` is the text `abs_w`, which is not among its values",
+        "did you mean `abs_wout`?",
+    ),
+    _wrong(
+        "saliency-number",
+        arm("saliency: 2  #!"),
+        "`method.saliency` is the number 2, which is not among its values",
+        "write one of `abs`, `abs_wout`, `contrast`",
+    ),
+    *(
+        _wrong(f"shift-{name}", arm(f"shift: {value}  #!"), f"`method.shift` is {told}, which is not", hint)
+        for name, value, told, hint in (
+            ("ahead", "1", "the number 1", "write one of `0`, `-1`"),
+            ("far", "-2", "the number -2", "write one of `0`, `-1`"),
+            ("part", "-0.5", "the number -0.5", "write one of `0`, `-1`"),
+            ("false", "false", "`false`", "write one of `0`, `-1`"),
+            ("text", '"-1"', "the text `-1`", "write `-1` without quotes"),
+        )
+    ),
+    _wrong(
+        "shift-elsewhere",
+        arm("shift: -1  #!").replace("arm", "tuned"),
+        "`method.shift` is not a parameter of `tuned`",
+        "a method that has it: `arm`, `best-of`",
+    ),
     _wrong("pool-empty", arm("pool: []  #!"), "`method.pool` is empty", "at least one entry, or leave it out"),
     _wrong(
         "pool-word",

@@ -15,6 +15,7 @@ from ramekin.arm.alignment import alignment
 from ramekin.arm.architecture import Layer, tensors_of
 from ramekin.arm.fitting import see_that_all_fit
 from ramekin.arm.hosting import Host, dtype_of, load_tokenizer
+from ramekin.arm.measure import PAPERS, Measure
 from ramekin.arm.measured import Aim, Kind, Measured, Observed
 from ramekin.arm.observing import Observer, mean_of_all, observe_all, observe_candidates
 from ramekin.arm.reading import Material
@@ -42,12 +43,14 @@ class Terms:
         aim: What is measured.
         trace_dtype: Element type that models are run in.
         tune: How many candidates a search for better coefficients may try; 0 without one.
+        measure: By which measure neurons are watched.
     """
 
     candidates: Mapping[str, Method]
     aim: Aim
     trace_dtype: str
     tune: int = 0
+    measure: Measure = PAPERS
 
     @classmethod
     def of(cls, method: Choosing, materials: Mapping[str, Material], *, everything: bool = False) -> "Terms":
@@ -64,7 +67,8 @@ class Terms:
             answers=wants_answers,
         )
         tune = method.budget if isinstance(method, Tuned) and not everything else 0
-        return cls(method.candidates, aim, str(getattr(method, "trace_dtype", "base")), tune)
+        dtype = str(getattr(method, "trace_dtype", "base"))
+        return cls(method.candidates, aim, dtype, tune, Measure.of(method))
 
 
 @dataclass(frozen=True)
@@ -188,6 +192,7 @@ class Watching:
             store=store,
             team=means.team,
             by_length=structure.by_length,
+            measure=terms.measure,
         )
 
         @contextmanager

@@ -39,7 +39,7 @@ class Resident:
 
     def __init__(self, model: nn.Module, names: Sequence[str]) -> None:
         self.model = model
-        state = _weights(model)
+        state = weights_of(model)
         self.checkpoint_names = checkpoint_names(model, names)
         self._targets = {name: state[inside] for inside, name in self.checkpoint_names.items()}
         covered = {target.data_ptr() for target in self._targets.values()}  # tied weights are one
@@ -189,7 +189,7 @@ def _renaming(model: nn.Module) -> Callable[[str], str]:
     return lambda name: rename_source_key(name, changes, [])[0]
 
 
-def _weights(model: nn.Module) -> dict[str, torch.Tensor]:
+def weights_of(model: nn.Module) -> dict[str, torch.Tensor]:
     """All parameters and buffers by name; those that accelerate keeps elsewhere, where it keeps them."""
     state: dict[str, torch.Tensor] = {}
     for prefix, module in model.named_modules():

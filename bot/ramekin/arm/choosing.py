@@ -24,7 +24,7 @@ from ramekin.arm.neurons import (
 )
 from ramekin.arm.saliency import Floats
 from ramekin.errors import UsageError
-from ramekin.methods.choosing import Collision, Signal
+from ramekin.methods.choices import Collision, Signal
 
 Saliencies = Mapping[str, list[Floats]]
 """By benchmark, of each layer `[f]`."""

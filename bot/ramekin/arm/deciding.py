@@ -20,7 +20,7 @@ from ramekin.choice import CLOSE
 from ramekin.manifest.model import Manifest
 from ramekin.methods import Arm, Choosing
 from ramekin.methods.base import Method
-from ramekin.methods.choosing import Signal
+from ramekin.methods.choices import Signal
 
 
 @dataclass(frozen=True)

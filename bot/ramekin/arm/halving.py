@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 from ramekin.arm.neurons import overlap, salient
 from ramekin.arm.saliency import Floats, RoleMean
 from ramekin.arm.store import text_digest
-from ramekin.arm.tracing import Text
+from ramekin.arm.texts import Text
 
 HALVES: Final = ("first", "second")
 
@@ -30,7 +30,12 @@ def halved(texts: Sequence[Text], role: str = "role", *, whole: bool = False) ->
     ranking = sorted(having, key=lambda number: text_digest(texts[number], role, whole=whole))
     half_of = {number: HALVES[rank % 2] for rank, number in enumerate(ranking)}
     return tuple(
-        replace(text, roles=_renamed(text.roles, role, half), weights=_renamed(text.weights, role, half))
+        replace(
+            text,
+            roles=_renamed(text.roles, role, half),
+            weights=_renamed(text.weights, role, half),
+            against=_renamed(text.against, role, half),
+        )
         if (half := half_of.get(number))
         else text
         for number, text in enumerate(texts)

@@ -12,7 +12,8 @@ import torch
 from torch import nn
 
 from ramekin.arm.positions import reading_part_of, see_that_it_fits, turning_by_length
-from ramekin.arm.tracing import Text, batches, device_of, halved, only_reading, padded
+from ramekin.arm.texts import Text, batches
+from ramekin.arm.tracing import device_of, halved, only_reading, padded
 from ramekin.errors import DamagedError
 
 BUDGET = 2_048

@@ -9,7 +9,6 @@ bits, so that what comes out is the same for any.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from math import isnan, nan
 from typing import Any, get_args
 
@@ -17,13 +16,16 @@ from torch import nn
 
 from ramekin.arm.answering import right_answers
 from ramekin.arm.architecture import Layer
-from ramekin.arm.halving import HALVES, halved, joined
+from ramekin.arm.halving import HALVES, joined
+from ramekin.arm.lengths import column_lengths
 from ramekin.arm.likelihood import losses_of
+from ramekin.arm.measure import PAPERS, Measure
 from ramekin.arm.measured import JUDGED, TRACED, Aim, Kind, Measured, Observed
 from ramekin.arm.reading import Material
-from ramekin.arm.saliency import Floats, RoleMean
-from ramekin.arm.store import SaliencyStore, prompts_digest, reading_digest, saliency_key
-from ramekin.arm.tracing import BUDGET_CPU, Text, together, trace
+from ramekin.arm.readings import Readings
+from ramekin.arm.saliency import Doubles, Floats, RoleMean
+from ramekin.arm.store import SaliencyStore
+from ramekin.arm.tracing import BUDGET_CPU, trace
 from ramekin.errors import DamagedError
 from ramekin.merge.team import Alone, Team
 from ramekin.progress import Bar
@@ -41,6 +43,7 @@ class Observer:
         store: Where what was measured is kept.
         team: The processes that share the texts.
         by_length: Whether the models turn otherwise in a longer text, and so read each alone (`arm.positions`).
+        measure: By which measure neurons are watched; the materials have those tokens that are (`arm.measure`).
     """
 
     def __init__(  # noqa: PLR0913
@@ -54,36 +57,20 @@ class Observer:
         store: SaliencyStore | None = None,
         team: Team | None = None,
         by_length: bool = False,
+        measure: Measure = PAPERS,
     ) -> None:
         self.materials = materials
         self._layers = layers
-        self._dtype = f"{dtype}, each text alone" if by_length else dtype
-        self._by_length = by_length
+        self._measure = measure
+        self._readings = Readings(materials, dtype, measure, by_length=by_length)
         self._tokenizer = tokenizer
         self._budget = budget
         self._store = store
         self._team = team or Alone()
-        self._watched = {
-            name: together(
-                {"role": material.role} | ({"said": material.said} if material.said else {}), by_task=material.by_task
-            )
-            for name, material in materials.items()
-        }
-        self._halved = {name: halved(texts, whole=by_length) for name, texts in self._watched.items()}
-        self._judged: dict[tuple[str, Kind], tuple[Text, ...]] = {}
-        for name, material in materials.items():
-            if material.dev:
-                self._judged[name, "loss"] = together({"loss": material.dev})
-            if material.kept:
-                self._judged[name, "kept"] = together({"loss": material.kept})
 
     def tokens(self, wanted: Mapping[str, Sequence[Kind]]) -> int:
         """How many tokens a model will read for that, answers apart."""
-        count = 0
-        for name, kinds in wanted.items():
-            count += sum(text.needed for text in self._traced(name, kinds))
-            count += sum(text.needed for kind in kinds for text in self._judged.get((name, kind), ()))
-        return count
+        return self._readings.tokens(wanted)
 
     def known(self, digest: str, wanted: Mapping[str, Sequence[Kind]]) -> Measured:
         """What is kept of a model; the first process decides for all.
@@ -97,7 +84,7 @@ class Observer:
             widths = [layer.width for layer in self._layers]
             for name, kinds in wanted.items():
                 for kind in kinds:
-                    key = self._key(digest, name, kind)
+                    key = self._readings.key(digest, name, kind)
                     expected = widths * 2 if kind == "halves" else widths
                     kept: Any = self._store.get(key, expected) if kind in TRACED else self._store.get_values(key)
                     if kept is not None:
@@ -127,7 +114,7 @@ class Observer:
             for traced, layers in self._trace(model, name, kinds, advance).items():
                 found.of(traced)[name] = layers
             for kind in (kind for kind in kinds if kind in JUDGED):
-                texts = self._judged[name, kind]
+                texts = self._readings.judged(name, kind)
                 found.of(kind)[name] = self._joined(losses_of(model, texts, "loss", advance=advance, part=self._part))
             if "right" in kinds:
                 material = self.materials[name]
@@ -136,12 +123,6 @@ class Observer:
             self._keep(digest, name, kinds, found)
         return found
 
-    def _traced(self, name: str, kinds: Sequence[Kind]) -> list[Text]:
-        """The texts that neurons are watched in; where halves are wanted, the role is that of one or of the other."""
-        by_half = "halves" in kinds
-        roles = {"said"} & {*kinds} | ({*HALVES} if by_half else {"role"} & {*kinds})
-        return _only((self._halved if by_half else self._watched)[name], roles)
-
     def _trace(
         self, model: nn.Module, name: str, kinds: Sequence[Kind], advance: Callable[[int], None]
     ) -> dict[Kind, list[Floats]]:
@@ -149,7 +130,7 @@ class Observer:
         wanted = [kind for kind in TRACED if kind in kinds]
         if not wanted:
             return {}
-        texts = self._traced(name, wanted)
+        texts = self._readings.traced(name, wanted)
         mine = trace(model, self._layers, texts, budget=self._budget, advance=advance, part=self._part)
         widths = [layer.width for layer in self._layers]
         total: dict[str, RoleMean] = {}
@@ -158,10 +139,17 @@ class Observer:
                 total.setdefault(role, RoleMean(widths)).merge(mean)
         if "halves" in wanted:
             total["role"] = joined([total[half] for half in HALVES], widths)
-        found: dict[Kind, list[Floats]] = {kind: total[kind].result() for kind in wanted if kind != "halves"}
+        lengths = self._lengths(model)
+        found: dict[Kind, list[Floats]] = {kind: total[kind].result(lengths) for kind in wanted if kind != "halves"}
         if "halves" in wanted:
-            found["halves"] = [layer for half in HALVES for layer in total[half].result()]
+            found["halves"] = [layer for half in HALVES for layer in total[half].result(lengths)]
         return found
+
+    def _lengths(self, model: nn.Module) -> list[Doubles] | None:
+        """What magnitudes are taken times, if they are; the first process tells all."""
+        if self._measure.saliency != "abs_wout":
+            return None
+        return self._team.gather([] if self._team.rank else column_lengths(model, self._layers))[0]
 
     @property
     def _part(self) -> tuple[int, int]:
@@ -176,32 +164,11 @@ class Observer:
         if not self._store or self._team.rank:
             return
         for kind in kinds:
-            key, about = self._key(digest, name, kind), {"benchmark": name, "model": digest, "kind": kind}
+            key, about = self._readings.key(digest, name, kind), {"benchmark": name, "model": digest, "kind": kind}
             if kind in TRACED:
                 self._store.put(key, found.of(kind)[name], about)
             else:
                 self._store.put_values(key, found.of(kind)[name], about)
-
-    def _key(self, digest: str, name: str, kind: Kind) -> str:
-        if kind == "halves":  # which text is in which of them is decided by what is read, and so is part of the key
-            return saliency_key(digest, self._read(self._watched[name], "role"), self._dtype, kind)
-        if kind in TRACED:
-            return saliency_key(digest, self._read(self._watched[name], kind), self._dtype)
-        if kind in JUDGED:
-            reading = self._read(self._judged[name, kind], "loss", ordered=True)
-            return saliency_key(digest, reading, self._dtype, "loss")
-        material = self.materials[name]
-        asked = [(prompt.ids, prompt.answer) for prompt in material.prompts]
-        return saliency_key(digest, prompts_digest(asked, material.judge, material.longest), self._dtype, kind)
-
-    def _read(self, texts: Sequence[Text], role: str, *, ordered: bool = False) -> str:
-        return reading_digest(texts, role, ordered=ordered, whole=self._by_length)
-
-
-def _only(texts: Sequence[Text], roles: Iterable[str]) -> list[Text]:
-    """Texts with some of their roles alone."""
-    kept = ((text, {role: at for role, at in text.roles.items() if role in roles}) for text in texts)
-    return [replace(text, roles=found) for text, found in kept if found]
 
 
 Loaded = tuple[str, nn.Module]

@@ -49,6 +49,8 @@ def report_comparison(question: Question, decision: Decision, method: Choosing) 
         selected=decision.selected.name,
         margin=decision.selected.margin,
         top_k=top_k,
+        saliency=question.terms.measure.saliency,
+        shift=question.terms.measure.shift,
         dtype=answer.dtype,
         device=answer.device,
         torch=str(torch.__version__),

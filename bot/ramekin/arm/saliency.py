@@ -38,7 +38,7 @@ class RoleMean:
         """Include a trajectory.
 
         Args:
-            layers: Of each layer `[f]`, float32: what `mean_magnitude` gives.
+            layers: Of each layer `[f]`: what `magnitude` gives.
             weight: How much it counts; over all trajectories the mean is 1.
 
         Raises:
@@ -63,8 +63,11 @@ class RoleMean:
     def _add(self, layers: Sequence[Doubles]) -> None:
         self.sums = [_two_sum(total, values, rest) for (total, rest), values in zip(self.sums, layers, strict=True)]
 
-    def result(self) -> list[Floats]:
+    def result(self, lengths: Sequence[Doubles] | None = None) -> list[Floats]:
         """The saliency of each layer, `[f]`.
+
+        Args:
+            lengths: Of each layer `[f]`, what each neuron's magnitude is taken times, if it is.
 
         Raises:
             DamagedError: No trajectory has a token in the role.
@@ -74,7 +77,10 @@ class RoleMean:
                 "ARM_EMPTY_ROLE: no trajectory has a token in the role",
                 "look at what the parser finds: `ramekin roles`",
             )
-        return [((total + rest) / self.trajectories).astype(np.float32) for total, rest in self.sums]
+        found = [(total + rest) / self.trajectories for total, rest in self.sums]
+        if lengths is not None:
+            found = [mean * length for mean, length in zip(found, lengths, strict=True)]
+        return [mean.astype(np.float32) for mean in found]
 
 
 def _two_sum(total: Doubles, values: Doubles, rest: Doubles) -> tuple[Doubles, Doubles]:
@@ -92,3 +98,15 @@ def mean_magnitude(z: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
         positions: `[n]`, the role's tokens, at least one.
     """
     return z.index_select(0, positions).abs().float().mean(0)
+
+
+def magnitude(z: torch.Tensor, positions: torch.Tensor, against: torch.Tensor | None = None) -> torch.Tensor:
+    """The same, or its excess over that of other tokens: the difference of both means, in float64.
+
+    Args:
+        z: As above.
+        positions: As above.
+        against: `[m]`, the other tokens, at least one.
+    """
+    mean = mean_magnitude(z, positions)
+    return mean if against is None else mean.double() - mean_magnitude(z, against).double()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ramekin.arm.reading import Inspected
 from ramekin.arm.reporting import shortened
 from ramekin.arm.roles.finding import Role, Traced
-from ramekin.arm.telling import told_halves
+from ramekin.arm.telling import told_halves, told_measure
 from ramekin.choice import ENOUGH, ReportedComparison
 from ramekin.manifest.model import Manifest
 from ramekin.methods.base import show_value
@@ -124,7 +124,8 @@ def show_comparison(comparison: ReportedComparison) -> str:
     margin = f", {comparison.margin:.4g} ahead" if comparison.margin is not None else ""
     chosen = f"chosen by {comparison.decided_by}: {comparison.selected}{margin}"
     warnings = (f"warning: {warning}" for warning in comparison.warnings)
-    return "\n".join([*lines, "", chosen, *_told_dev(comparison), *told_halves(comparison), *warnings])
+    told = (*told_measure(comparison.watched), *_told_dev(comparison), *told_halves(comparison))
+    return "\n".join([*lines, "", chosen, *told, *warnings])
 
 
 _MEASURES: Final[Mapping[str, tuple[str, str, str]]] = {
@@ -229,6 +230,7 @@ def show_sweep(found: "Iterable[SweptK]") -> str:
         "halves: how far two halves of the recorded runs agree on an expert's set, for the benchmark where they do so",
         f"least; from {ENOUGH:g} on more runs would change little",
         "AOS: the backbone's mean; transplanted: of all neurons, for each weak benchmark",
+        *told_measure(swept[0].watched),
     ]
     return "\n".join(lines)
 

@@ -1,7 +1,7 @@
 """What was measured of models before, so that a merge that is made again traces only what changed.
 
 Each is a safetensors file named by the digest of all that decides it: the model's weights, the token ids and the role's
-positions, the element type, and how this version traces.
+positions, the element type, the measure where it is not the paper's, and how this version traces.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from safetensors.numpy import load as load_bytes
 from safetensors.numpy import save as save_bytes
 
 from ramekin.arm.saliency import Floats
-from ramekin.arm.tracing import Text
+from ramekin.arm.texts import Text
 from ramekin.atomic import write_atomically
 from ramekin.digests import json_digest
 from ramekin.merge.team import Team
@@ -37,9 +37,11 @@ def reading_digest(texts: Sequence[Text], role: str, *, ordered: bool = False, w
 
 
 def text_digest(text: Text, role: str, *, whole: bool = False) -> str:
-    """The same of one text that has the role."""
-    at, weight = text.roles[role], text.weights.get(role, 1)
-    read: list[object] = [text.ids[: at[-1] + 1], at]
+    """The same of one text that has the role; what the role is contrasted with is part of it."""
+    at, weight, against = text.roles[role], text.weights.get(role, 1), text.against.get(role)
+    last = max(at[-1], against[-1]) if against else at[-1]
+    read: list[object] = [text.ids[: last + 1], at]
+    read += [{"against": against}] if against else []
     read += [] if weight == 1 else [weight]
     read += [{"whole": text.whole}] if whole else []
     return json_digest(read)
@@ -50,7 +52,9 @@ def prompts_digest(prompts: Sequence[tuple[Sequence[int], str]], judge: str | No
     return json_digest({"prompts": [[[*ids], answer] for ids, answer in prompts], "judge": judge, "longest": longest})
 
 
-def saliency_key(model: str, reading: str, dtype: str, kind: str = "") -> str:
+def saliency_key(
+    model: str, reading: str, dtype: str, kind: str = "", measure: Mapping[str, object] | None = None
+) -> str:
     """Digest of all that a saliency depends on.
 
     Args:
@@ -58,8 +62,10 @@ def saliency_key(model: str, reading: str, dtype: str, kind: str = "") -> str:
         reading: What `reading_digest` gives.
         dtype: Element type that the model is run in.
         kind: What is measured, if it is no saliency.
+        measure: By which measure, as far as that is not the paper's.
     """
-    what = {"kind": kind} if kind else {}
+    what: dict[str, object] = {"kind": kind} if kind else {}
+    what |= {"measure": measure} if measure else {}
     return json_digest({"semantics": SEMANTICS, "model": model, "dtype": dtype, "reading": reading} | what)
 
 

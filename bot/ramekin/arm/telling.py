@@ -29,6 +29,7 @@ def told(comparison: ReportedComparison, activation: ReportedActivation | None) 
     lead = "" if comparison.margin is None else f", {comparison.margin:.4g} ahead"
     what = "backbone" if activation else "chosen"
     yield f"{what}: {printable(comparison.selected, _NAME)}, by {comparison.decided_by}{lead}"
+    yield from told_measure(comparison.watched)
     if activation:
         yield from _repaired(activation)
     yield from told_halves(comparison)
@@ -47,6 +48,12 @@ def _repaired(activation: ReportedActivation) -> Iterator[str]:
         yield f"repaired: {name} gets {share} of {found.expert}{applied}; {kept}"
     if not activation.transplanted:
         yield "repaired: nothing, no benchmark is weak"
+
+
+def told_measure(watched: str) -> Iterator[str]:
+    """How neurons were watched, where it is not the paper's way."""
+    if watched:
+        yield f"neurons are told {watched}"
 
 
 def told_halves(comparison: ReportedComparison) -> Iterator[str]:

@@ -3,17 +3,15 @@
 Every model reads the same token ids. Only the decoder runs, without the language model's head, and a hook on each MLP's
 output projection sees z, what enters it. Of that the mean magnitude over the role's tokens is kept and nothing else.
 
-A text is cut after the last token of its roles: what comes later cannot change it. Texts of a batch are padded on the
-right, without a mask, because a causal decoder does not see what comes after. A prefix that all have in common, such as
-a system prompt, is read once. Models that turn otherwise in a longer text read each text alone (`arm.positions`).
+Texts of a batch are padded on the right, without a mask, because a causal decoder does not see what comes after. A
+prefix that all have in common, such as a system prompt, is read once. Models that turn otherwise in a longer text read
+each text alone (`arm.positions`).
 """
 
 import copy
 import inspect
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import torch
@@ -21,8 +19,8 @@ from torch import nn
 
 from ramekin.arm.architecture import Layer
 from ramekin.arm.positions import decoder_of, reading_part_of, see_that_it_fits, turning_by_length
-from ramekin.arm.roles.finding import Role
-from ramekin.arm.saliency import RoleMean, mean_magnitude
+from ramekin.arm.saliency import RoleMean, magnitude
+from ramekin.arm.texts import Text, batches, common_prefix
 from ramekin.errors import IncompatibleError, ResourceError
 
 BUDGET: Final = 16_384
@@ -31,95 +29,8 @@ BUDGET: Final = 16_384
 BUDGET_CPU: Final = 4_096
 """The same on a processor, where larger batches are not faster."""
 
-_MOST_PADDING: Final = 0.1  # of a batch that is large enough
-_LEAST_BATCH: Final = 0.125  # of the budget
-
 LEAST_PREFIX: Final = 64
 """A common prefix that is shorter is not worth a pass of its own."""
-
-
-@dataclass(frozen=True)
-class Text:
-    """One trajectory to read.
-
-    Attributes:
-        ids: Token ids.
-        roles: By role, the positions of its tokens, in order, at least one.
-        weights: How much it counts in a role, as a multiple of what one of equals would; 1 if left out.
-        length: Tokens of the whole trajectory, with those behind `ids` that nobody needs.
-    """
-
-    ids: tuple[int, ...]
-    roles: Mapping[str, tuple[int, ...]]
-    weights: Mapping[str, float] = field(default_factory=dict)
-    length: int = 0
-
-    @property
-    def whole(self) -> int:
-        """Tokens of the whole trajectory, at least those that are here."""
-        return max(self.length, len(self.ids))
-
-    @property
-    def needed(self) -> int:
-        """Tokens up to the last one of any role."""
-        return 1 + max(positions[-1] for positions in self.roles.values())
-
-    @property
-    def before(self) -> int:
-        """Tokens before the first one of any role."""
-        return min(positions[0] for positions in self.roles.values())
-
-
-def together(roles: Mapping[str, Role], *, by_task: bool = False) -> tuple[Text, ...]:
-    """Several roles of the same trajectories, to be traced in one go.
-
-    Args:
-        roles: By name.
-        by_task: Whether each task counts the same, however many trajectories have the role.
-    """
-    texts: dict[str, Text] = {}
-    for name, role in roles.items():
-        runs = Counter(traced.task for traced in role.trajectories)
-        share = len(role.trajectories) / max(1, len(runs))
-        for traced in role.trajectories:
-            known = texts.get(traced.digest, Text((), {}))
-            ids = max(known.ids, traced.ids, key=len)
-            weights = {**known.weights, name: share / runs[traced.task]} if by_task else {}
-            length = max(known.length, traced.length)
-            texts[traced.digest] = Text(ids, {**known.roles, name: traced.positions}, weights, length)
-    return tuple(texts.values())
-
-
-def batches(lengths: Sequence[int], budget: int, beside: int = 0) -> Iterator[list[int]]:
-    """Indices of texts to read together: the longest first, as many as fit with their padding, or one that does not.
-
-    A batch ends earlier where more of it would be padding than is worth a larger one.
-
-    Args:
-        lengths: Tokens of each text that are read.
-        budget: Tokens of a batch, padding included.
-        beside: Tokens of each that are there already, and take memory.
-    """
-    batch: list[int] = []
-    for index in sorted(range(len(lengths)), key=lambda index: -lengths[index]):
-        tokens = sum(lengths[each] for each in batch)
-        whole = (len(batch) + 1) * lengths[batch[0]] if batch else 0
-        wasteful = whole - tokens - lengths[index] > _MOST_PADDING * whole and tokens >= budget * _LEAST_BATCH
-        if batch and (whole + (len(batch) + 1) * beside > budget or wasteful):
-            yield batch
-            batch = []
-        batch.append(index)
-    if batch:
-        yield batch
-
-
-def common_prefix(texts: Sequence[Text]) -> int:
-    """Tokens that all texts begin with, before any of them has a role's token, one left to read for each."""
-    if len(texts) < 2:
-        return 0
-    limit = min(min(text.before, text.needed - 1) for text in texts)
-    first = texts[0].ids
-    return next((at for at in range(limit) if any(text.ids[at] != first[at] for text in texts)), limit)
 
 
 def trace(
@@ -229,7 +140,7 @@ class _Reader:
         known = inspect.signature(self._decoder.forward).parameters
         self._kept_as = "cache" if "cache" in known else "past_key_values"
         self._device = device_of(model)
-        self._rows: list[dict[str, torch.Tensor]] = []
+        self._rows: list[dict[str, list[torch.Tensor]]] = []
         self._found: list[dict[str, list[torch.Tensor]]] = []
         self._calls = [0] * len(layers)
 
@@ -256,13 +167,8 @@ class _Reader:
         return cache
 
     def read(self, batch: Sequence[Text], shared: int, prefix: Any) -> list[dict[str, list[torch.Tensor]]]:
-        """Read texts from `shared` on; of each, by role, for every layer `[f]`, the mean magnitude of z."""
-        self._begin(
-            [
-                {role: torch.tensor(positions, device=self._device) - shared for role, positions in text.roles.items()}
-                for text in batch
-            ]
-        )
+        """Read texts from `shared` on; of each, by role, for every layer `[f]`, what z comes to."""
+        self._begin([self._places(text, shared) for text in batch])
         ids = padded([text.ids[shared : text.needed] for text in batch], self._device)
         if prefix is None:
             with reading_part_of(batch[0].whole, self._turning):
@@ -274,7 +180,12 @@ class _Reader:
         self._check_calls()
         return self._found
 
-    def _begin(self, rows: list[dict[str, torch.Tensor]]) -> None:
+    def _places(self, text: Text, shared: int) -> dict[str, list[torch.Tensor]]:
+        """By role its positions behind a prefix, and those that it is contrasted with, if it is."""
+        both = {role: [at, *([text.against[role]] if role in text.against else [])] for role, at in text.roles.items()}
+        return {role: [torch.tensor(at, device=self._device) - shared for at in each] for role, each in both.items()}
+
+    def _begin(self, rows: list[dict[str, list[torch.Tensor]]]) -> None:
         self._rows = rows
         self._found = [{role: [] for role in row} for row in rows]
         self._calls = [0] * len(self._layers)
@@ -287,7 +198,7 @@ class _Reader:
         texts = z.reshape(len(self._rows), -1, z.shape[-1])
         for row, positions, found in zip(texts, self._rows, self._found, strict=True):
             for role, at in positions.items():
-                found[role].append(mean_magnitude(row, at.to(row.device)))
+                found[role].append(magnitude(row, *(each.to(row.device) for each in at)))
 
     def _check_calls(self) -> None:
         if any(calls != 1 for calls in self._calls):

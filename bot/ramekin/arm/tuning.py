@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from ramekin.methods.base import Method
-from ramekin.methods.choosing import label_of
+from ramekin.methods.choices import label_of
 from ramekin.methods.coefficients import coefficients_of, with_coefficients
 
 FIRST_STEP: Final = 1.5

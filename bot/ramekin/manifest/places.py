@@ -11,7 +11,7 @@ from ramekin.manifest.evaluation import Evaluation, Gate, Task, TaskResults
 from ramekin.manifest.model import CardTexts, Manifest, Output, Source
 from ramekin.methods import METHODS, Method, method_names
 from ramekin.methods.base import WEIGHT_FORMS
-from ramekin.methods.choosing import REPAIR_FORMS
+from ramekin.methods.choices import REPAIR_FORMS
 from ramekin.text import printable
 
 

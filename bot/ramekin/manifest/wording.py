@@ -244,6 +244,8 @@ def _choice(fault: _Fault) -> tuple[str, str]:
     guess = near(value, names) if isinstance(value, str) else None
     hint = f"did you mean `{guess}`? " if guess else ""
     what = f"{fault.named} is {_found(value, fault.written())}, which is not among its values"
+    if value in names and isinstance(value, str):  # a number of which a text was made
+        return what, f"write `{value}` without quotes"
     more = ", or a list of benchmarks" if fault.place.keys == ("method", "repair") else ""
     return what, f"{hint}write one of {listed(names)}{more}"
 

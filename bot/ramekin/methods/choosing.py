@@ -15,118 +15,32 @@ into it, but for those that other benchmarks need.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Final, Literal
+from typing import Any, ClassVar, Final, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, field_validator
+from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer
 from pydantic_core import PydanticCustomError
 
-from ramekin.methods.averaging import Average, TaskArithmetic
-from ramekin.methods.base import Method, Misnamed, Value, show_value
-from ramekin.methods.dare import Dare, DareTies
-from ramekin.methods.model_stock import ModelStock
-from ramekin.methods.ram import Ram, RamPlus, RamPlusSmooth, RamUnique
-from ramekin.methods.ties import Ties
+from ramekin.methods.base import Method, Misnamed, Value
+from ramekin.methods.choices import (
+    PAPERS_POOL,
+    WIDE_POOL,
+    Collision,
+    Pool,
+    Precision,
+    Repair,
+    Signal,
+    Signals,
+    label_of,
+    names_of,
+)
+from ramekin.methods.watched import SALIENCY, SHIFT, Saliency, Shift, without_the_papers
 from ramekin.text import printable
 
-Signal = Literal["aos", "likelihood", "scores"]
-"""By what candidates are chosen: overlap of neurons, likelihood of the role's tokens on development data, scores."""
-
-Collision = Literal["last", "first", "skip"]
-Precision = Literal["base", "bfloat16", "float16", "float32"]
-"""Element type that models are run in; `base`: that of the base's weights."""
-
-MOST_CANDIDATES: Final = 64
 _IN_WORDS: Final[Mapping[Signal, str]] = {
     "aos": "overlap of its neurons with the experts'",
     "likelihood": "likelihood of its roles on development data",
     "scores": "scores on development data",
 }
-
-Operator = Annotated[
-    Ram | RamPlus | RamPlusSmooth | RamUnique | Average | TaskArithmetic | Ties | Dare | DareTies | ModelStock,
-    Field(discriminator="name"),
-]
-"""A method that merges weights by itself."""
-
-
-def _entry(value: object) -> object:
-    return {"name": value} if isinstance(value, str) else value
-
-
-def _listed(value: object) -> object:
-    return tuple(value) if isinstance(value, list) else value
-
-
-def _one_or_many(value: object) -> object:
-    return (value,) if isinstance(value, str) else _listed(value)
-
-
-def _not_empty(value: tuple[Any, ...]) -> tuple[Any, ...]:
-    # The validator's own check counts only the entries that are right, and so complains twice.
-    if not value:
-        raise PydanticCustomError("manifest", "is empty", {"hint": "write at least one entry, or leave it out"})
-    return value
-
-
-def _once_each(value: tuple[Any, ...]) -> tuple[Any, ...]:
-    if twice := next((each for each in value if value.count(each) > 1), None):
-        raise PydanticCustomError("manifest", "has `{each}` twice", {"each": printable(twice, 64), "hint": "keep one"})
-    return value
-
-
-def _form_of_repair(value: object) -> str:
-    return "list" if isinstance(value, list | tuple) else "word"
-
-
-Pool = Annotated[
-    tuple[Annotated[Operator, BeforeValidator(_entry)], ...],
-    Field(max_length=MOST_CANDIDATES, json_schema_extra={"minItems": 1}),
-    BeforeValidator(_listed),
-    AfterValidator(_not_empty),
-]
-Signals = Annotated[
-    tuple[Signal, ...],
-    Field(max_length=3, json_schema_extra={"minItems": 1}),
-    BeforeValidator(_one_or_many),
-    AfterValidator(_not_empty),
-    AfterValidator(_once_each),
-]
-_Names = Annotated[tuple[str, ...], BeforeValidator(_listed), AfterValidator(_not_empty), AfterValidator(_once_each)]
-Repair = Annotated[
-    Annotated[Literal["auto", "all", "none"], Tag("word")] | Annotated[_Names, Tag("list")],
-    Discriminator(_form_of_repair),
-]
-REPAIR_FORMS: Final = frozenset({"word", "list"})
-"""Parts of the location of an error in `repair` that are no keys."""
-
-PAPERS_POOL: Final = (Average(), TaskArithmetic(), Ties(), Dare(), DareTies(), ModelStock())
-"""The candidates of the paper, as far as it names them."""
-
-WIDE_POOL: Final = (*PAPERS_POOL, Ram(), RamPlus(), RamPlusSmooth())
-"""The same with RAM's family."""
-
-
-def _names(pool: Sequence[Method]) -> Any:
-    """A pool as a manifest writes it: so the default is listed, too."""
-    return tuple(entry.title() for entry in pool)
-
-
-def label_of(method: Method) -> str:
-    """What a candidate is called: its name, with the parameters that were written, such as `ties (density 0.5)`."""
-    written = {key: value for key, value in _written(method).items() if key != "name"}
-    if not written:
-        return method.title()
-    return f"{method.title()} ({', '.join(f'{key} {show_value(value)}' for key, value in written.items())})"
-
-
-def _written(method: Method) -> Mapping[str, Value]:
-    """Parameters that are not the default's, in the order of their definition."""
-    fields = method.fields()
-    return {
-        name: value
-        for name, value in method.parameters().items()
-        if fields[name].is_required() or value != fields[name].get_default()
-    }
 
 
 class Choosing(Method):
@@ -134,6 +48,11 @@ class Choosing(Method):
 
     uses_benchmarks: ClassVar[bool] = True
     reading: ClassVar[str] = "reads its inputs for all candidates together, and again for the one it writes"
+
+    @model_serializer(mode="wrap")
+    def _as_the_paper_watches(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without what is as in the paper: what watches as the paper does has its parameters, and the same key."""
+        return without_the_papers(serialize(self))
 
     @property
     def candidates(self) -> dict[str, Method]:
@@ -224,12 +143,14 @@ class Arm(Choosing):
 
     name: Literal["arm"] = "arm"
     pool: Pool = Field(
-        _names(PAPERS_POOL),
+        names_of(PAPERS_POOL),
         validate_default=True,
         description="the candidates: names of methods, or mappings with their parameters",
         examples=[["average", {"name": "ties", "density": 0.3}]],
     )
     top_k: float = Field(0.1, gt=0, le=1, description="share of each layer's neurons that count as salient")
+    saliency: Saliency = Field("abs", description=SALIENCY)
+    shift: Shift = Field(0, description=SHIFT)
     select: Signals = Field(
         ("aos",),
         description="by what the backbone is chosen: `aos`, `likelihood`, `scores`, or a list of them in which the "
@@ -274,7 +195,7 @@ class BestOf(Choosing):
 
     name: Literal["best-of"] = "best-of"
     pool: Pool = Field(
-        _names(WIDE_POOL),
+        names_of(WIDE_POOL),
         validate_default=True,
         description="the candidates: names of methods, or mappings with their parameters",
         examples=[["ram", {"name": "task-arithmetic", "weight": 0.7}]],
@@ -286,6 +207,8 @@ class BestOf(Choosing):
         examples=["likelihood", ["scores", "likelihood"]],
     )
     top_k: float = Field(0.1, gt=0, le=1, description="share of each layer's neurons that count as salient for AOS")
+    saliency: Saliency = Field("abs", description=SALIENCY)
+    shift: Shift = Field(0, description=SHIFT)
     trace_dtype: Precision = Field("base", description="element type that models are run in; `base`: the base's own")
 
     @property
@@ -308,7 +231,7 @@ class Tuned(Choosing):
 
     name: Literal["tuned"] = "tuned"
     pool: Pool = Field(
-        _names(WIDE_POOL),
+        names_of(WIDE_POOL),
         validate_default=True,
         description="where to begin: the best of these methods",
         examples=[["ram", "task-arithmetic"]],
