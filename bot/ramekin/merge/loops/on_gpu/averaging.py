@@ -3,7 +3,7 @@
 import triton.language as tl
 
 from ramekin.merge.loops.compiling import Bytes, Counts, Floats
-from ramekin.merge.loops.on_gpu.elements import as_change, as_weights, check, indices, load_base, load_expert, store
+from ramekin.merge.loops.on_gpu.elements import as_weights, begin, check, first_change, load_expert, store
 from ramekin.merge.loops.on_gpu.lanes import Result, Rows
 from ramekin.merge.loops.on_gpu.launching import BLOCK, kernel
 
@@ -25,10 +25,7 @@ def _merge_average(
     limited: tl.constexpr,
 ) -> None:
     """`within` is the place of the chunk's first element in its filter, whose factors are the first ones."""
-    i = indices()
-    inside = i < count
-    base = load_base(there, stride, i, inside, kinds)
-    check(base, bad, 0)
+    i, inside, base = begin(there, stride, count, bad, kinds)
     total = tl.zeros([BLOCK], tl.float32)
     for t in tl.static_range(experts):
         found, has = load_expert(there, stride, limits, i, inside, t, kinds, limited)
@@ -57,15 +54,11 @@ def _merge_sum(
     experts: tl.constexpr,
     limited: tl.constexpr,
 ) -> None:
-    i = indices()
-    inside = i < count
-    base = load_base(there, stride, i, inside, kinds)
-    check(base, bad, 0)
+    i, inside, base = begin(there, stride, count, bad, kinds)
     total = tl.zeros([BLOCK], tl.float32)
     for t in tl.static_range(experts):
-        found, has = load_expert(there, stride, limits, i, inside, t, kinds, limited)
-        check(found, bad, t + 1)
-        total += tl.load(weights + t) * as_change(found, has, base, t, kinds)
+        change = first_change(there, stride, limits, base, i, inside, bad, t, kinds, limited)
+        total += tl.load(weights + t) * change
     store(total + base, out, i, inside, bad, experts, kind)
 
 

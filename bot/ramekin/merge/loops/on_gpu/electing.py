@@ -8,13 +8,12 @@ from torch import Tensor
 from ramekin.merge.loops.compiling import Bytes, Counts, Floats, Words
 from ramekin.merge.loops.on_gpu.elements import (
     MAGNITUDE,
-    as_change,
+    begin,
     bits_of,
-    check,
+    first_change,
     indices,
     load_base,
     load_change,
-    load_expert,
     store,
 )
 from ramekin.merge.loops.on_gpu.lanes import Result, Rows
@@ -38,14 +37,10 @@ def _count_magnitudes(
     limited: tl.constexpr,
 ) -> None:
     """`bounds` are `[N, 3]`: low, high and shift; `tables` `[3, N, bins]`: counts, ones and zeros."""
-    i = indices()
-    inside = i < count
-    base = load_base(there, stride, i, inside, kinds)
-    check(base, bad, 0)
+    i, inside, base = begin(there, stride, count, bad, kinds)
     for t in tl.static_range(experts):
-        found, has = load_expert(there, stride, limits, i, inside, t, kinds, limited)
-        check(found, bad, t + 1)
-        bits = bits_of(as_change(found, has, base, t, kinds)) & MAGNITUDE
+        change = first_change(there, stride, limits, base, i, inside, bad, t, kinds, limited)
+        bits = bits_of(change) & MAGNITUDE
         low = tl.load(bounds + 3 * t).to(tl.uint32, bitcast=True)
         high = tl.load(bounds + 3 * t + 1).to(tl.uint32, bitcast=True)
         shift = tl.load(bounds + 3 * t + 2).to(tl.uint32, bitcast=True)
@@ -134,15 +129,11 @@ def _merge_trimmed(
     limited: tl.constexpr,
 ) -> None:
     """`before` are `[N, programs]`: how many magnitudes equal the cut in the programs before."""
-    i = indices()
-    inside = i < count
-    base = load_base(there, stride, i, inside, kinds)
-    check(base, bad, 0)
+    i, inside, base = begin(there, stride, count, bad, kinds)
     elected = tl.zeros([BLOCK], tl.float32)
     for t in tl.static_range(experts):
-        found, has = load_expert(there, stride, limits, i, inside, t, kinds, limited)
-        check(found, bad, t + 1)
-        change = _trimmed(as_change(found, has, base, t, kinds), cuts, allowed, before, t, contested)
+        change = first_change(there, stride, limits, base, i, inside, bad, t, kinds, limited)
+        change = _trimmed(change, cuts, allowed, before, t, contested)
         elected += tl.load(weights + t) * change
     total, weight_sum = tl.zeros([BLOCK], tl.float32), tl.zeros([BLOCK], tl.float32)
     for t in tl.static_range(experts):
@@ -171,16 +162,12 @@ def _merge_dropped(
     experts: tl.constexpr,
     limited: tl.constexpr,
 ) -> None:
-    i = indices()
-    inside = i < count
+    i, inside, base = begin(there, stride, count, bad, kinds)
     place = i.to(tl.int64) + first
-    base = load_base(there, stride, i, inside, kinds)
-    check(base, bad, 0)
     total = tl.zeros([BLOCK], tl.float32)
     for t in tl.static_range(experts):
-        found, has = load_expert(there, stride, limits, i, inside, t, kinds, limited)
-        check(found, bad, t + 1)
-        change = dropped(as_change(found, has, base, t, kinds), keys, t, place, threshold)
+        change = first_change(there, stride, limits, base, i, inside, bad, t, kinds, limited)
+        change = dropped(change, keys, t, place, threshold)
         total += tl.load(weights + t) * change
     store(total + base, out, i, inside, bad, experts, kind)
 
@@ -204,16 +191,12 @@ def _merge_dropped_and_elected(
     experts: tl.constexpr,
     limited: tl.constexpr,
 ) -> None:
-    i = indices()
-    inside = i < count
+    i, inside, base = begin(there, stride, count, bad, kinds)
     place = i.to(tl.int64) + first
-    base = load_base(there, stride, i, inside, kinds)
-    check(base, bad, 0)
     elected = tl.zeros([BLOCK], tl.float32)
     for t in tl.static_range(experts):
-        found, has = load_expert(there, stride, limits, i, inside, t, kinds, limited)
-        check(found, bad, t + 1)
-        change = dropped(as_change(found, has, base, t, kinds), keys, t, place, threshold) * rescale
+        change = first_change(there, stride, limits, base, i, inside, bad, t, kinds, limited)
+        change = dropped(change, keys, t, place, threshold) * rescale
         elected += tl.load(weights + t) * change
     total, weight_sum = tl.zeros([BLOCK], tl.float32), tl.zeros([BLOCK], tl.float32)
     for t in tl.static_range(experts):

@@ -115,6 +115,37 @@ def load_change(
 
 
 @kernel
+def begin(
+    there: tl.tensor, stride: tl.tensor, count: tl.tensor, bad: tl.tensor, kinds: tl.constexpr
+) -> tuple[tl.tensor, tl.tensor, tl.tensor]:
+    """This program's indices, which of them are in the chunk, and the base's weights there, looked at for faults."""
+    i = indices()
+    inside = i < count
+    base = load_base(there, stride, i, inside, kinds)
+    check(base, bad, 0)
+    return i, inside, base
+
+
+@kernel
+def first_change(
+    there: tl.tensor,
+    stride: tl.tensor,
+    limits: tl.tensor,
+    base: tl.tensor,
+    i: tl.tensor,
+    inside: tl.tensor,
+    bad: tl.tensor,
+    t: tl.constexpr,
+    kinds: tl.constexpr,
+    limited: tl.constexpr,
+) -> tl.tensor:
+    """`tau_t`, where the expert is loaded for the first time, and looked at for faults."""
+    found, has = load_expert(there, stride, limits, i, inside, t, kinds, limited)
+    check(found, bad, t + 1)
+    return as_change(found, has, base, t, kinds)
+
+
+@kernel
 def note(bad: tl.tensor, place: tl.constexpr, wrong: tl.tensor) -> None:
     """Add to one of the counts how many elements something is wrong with."""
     found = tl.sum(wrong.to(tl.int32))

@@ -6,7 +6,7 @@ import torch
 import triton.language as tl
 
 from ramekin.merge.loops.compiling import Counts, Doubles
-from ramekin.merge.loops.on_gpu.elements import as_change, check, load_base, load_change, load_expert
+from ramekin.merge.loops.on_gpu.elements import check, first_change, load_base, load_change
 from ramekin.merge.loops.on_gpu.lanes import Rows
 from ramekin.merge.loops.on_gpu.launching import BLOCK, kernel
 from ramekin.merge.loops.products import blocks_of
@@ -47,9 +47,8 @@ def _multiply(
     base = load_base(there, stride, i, inside, kinds)
     check(base, bad, 0)
     for t in tl.static_range(experts):
-        found, has = load_expert(there, stride, limits, i, inside, t, kinds, limited)
-        check(found, bad, t + 1)
-        one = as_change(found, has, base, t, kinds).to(tl.float64)
+        change = first_change(there, stride, limits, base, i, inside, bad, t, kinds, limited)
+        one = change.to(tl.float64)
         for u in tl.static_range(t, experts):
             other = load_change(there, stride, limits, base, i, inside, u, kinds, limited)
             tl.store(sums + (program * experts + t) * experts + u, _by_halving(one * other.to(tl.float64)))

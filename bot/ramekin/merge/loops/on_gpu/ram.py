@@ -6,7 +6,7 @@ import numpy as np
 import triton.language as tl
 
 from ramekin.merge.loops.compiling import Bytes, Counts, Floats
-from ramekin.merge.loops.on_gpu.elements import as_change, check, indices, load_base, load_expert, store
+from ramekin.merge.loops.on_gpu.elements import begin, first_change, store
 from ramekin.merge.loops.on_gpu.lanes import Result, Rows
 from ramekin.merge.loops.on_gpu.launching import BLOCK, kernel
 
@@ -39,15 +39,11 @@ def _count_patterns(
     experts: tl.constexpr,
     limited: tl.constexpr,
 ) -> None:
-    i = indices()
-    inside = i < count
-    base = load_base(there, stride, i, inside, kinds)
-    check(base, bad, 0)
+    i, inside, base = begin(there, stride, count, bad, kinds)
     masks = tl.zeros([BLOCK], tl.int32)
     for t in tl.static_range(experts):
-        found, has = load_expert(there, stride, limits, i, inside, t, kinds, limited)
-        check(found, bad, t + 1)
-        masks |= tl.where(tl.abs(as_change(found, has, base, t, kinds)) > epsilon, 1 << t, 0)
+        change = first_change(there, stride, limits, base, i, inside, bad, t, kinds, limited)
+        masks |= tl.where(tl.abs(change) > epsilon, 1 << t, 0)
     _tally(masks, inside, counts, patterns)
 
 
@@ -68,15 +64,10 @@ def _merge_ram(
     experts: tl.constexpr,
     limited: tl.constexpr,
 ) -> None:
-    i = indices()
-    inside = i < count
-    base = load_base(there, stride, i, inside, kinds)
-    check(base, bad, 0)
+    i, inside, base = begin(there, stride, count, bad, kinds)
     masks, total = tl.zeros([BLOCK], tl.int32), tl.zeros([BLOCK], tl.float32)
     for t in tl.static_range(experts):
-        found, has = load_expert(there, stride, limits, i, inside, t, kinds, limited)
-        check(found, bad, t + 1)
-        change = as_change(found, has, base, t, kinds)
+        change = first_change(there, stride, limits, base, i, inside, bad, t, kinds, limited)
         changed = tl.abs(change) > epsilon
         masks |= tl.where(changed, 1 << t, 0)
         total += tl.where(changed, change, 0.0)
