@@ -15,8 +15,8 @@ from test_on_gpu import results, sources
 from triton.backends.compiler import GPUTarget
 from triton.runtime import driver
 
+from ramekin.merge.arrays import BF16, CHANGE, F16, F32
 from ramekin.merge.loops import on_gpu
-from ramekin.merge.loops.conversion import BF16, CHANGE, F16, F32
 from ramekin.merge.loops.on_gpu import lanes
 
 FLOAT = re.compile(

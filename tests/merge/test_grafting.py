@@ -21,11 +21,11 @@ from ramekin.arm.neurons import Neurons
 from ramekin.checkpoint.tensors import ITEM_SIZES, LowRank
 from ramekin.errors import DamagedError
 from ramekin.merge import orders
+from ramekin.merge.arrays import CHANGE, KINDS
 from ramekin.merge.chunks import cut
 from ramekin.merge.engine import Means, MergedWeights, merge_weights
 from ramekin.merge.grafting import Graft, Grafts, Kept, verify_grafts
-from ramekin.merge.loops.conversion import CHANGE, KINDS
-from ramekin.merge.loops.grafting import take_over
+from ramekin.merge.loops.on_processor import take_over
 from ramekin.merge.resources import Resources
 from ramekin.methods import Average, Method, ModelStock, RamPlus, Ties
 from ramekin.plan.layout import Layout, Shard

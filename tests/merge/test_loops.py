@@ -1,17 +1,12 @@
 """Conversions over every value there is, and the buffers' edges."""
 
-from types import SimpleNamespace
-
-import numba
 import numpy as np
 import pytest
 import torch
 
-from ramekin.merge.loops import compiling
+from ramekin.merge.arrays import KINDS
 from ramekin.merge.loops.choosing import loops_for
-from ramekin.merge.loops.compiling import compiled
-from ramekin.merge.loops.conversion import KINDS
-from ramekin.merge.loops.ram import merge_ram
+from ramekin.merge.loops.on_processor import merge_ram
 from ramekin.merge.operators.ram import Patterned
 from ramekin.methods import Ram
 
@@ -98,19 +93,3 @@ def test_coefficients_are_rounded_once() -> None:
     expected = [0, np.float32(1.1), np.float32(1), 0.5, np.float32(1.2), 0.5, 0.5, third]
     assert found.dtype == np.float32
     assert found.tolist() == [float(x) for x in expected]
-
-
-def test_without_a_place_for_machine_code_loops_are_compiled_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = numba.njit
-
-    def nowhere(**options: bool) -> object:
-        if options.get("cache"):
-            raise RuntimeError("cannot cache function: no locator available")
-        return real(**options)
-
-    monkeypatch.setattr(compiling, "numba", SimpleNamespace(njit=nowhere))  # ours only: numba uses it as well
-
-    def twice(x: int) -> int:
-        return 2 * x
-
-    assert compiled(twice)(21) == 42

@@ -24,15 +24,13 @@ from test_properties import HOSTILE, checkpoints
 from ramekin.environment import Processes
 from ramekin.errors import DamagedError, RamekinError, ResourceError, UsageError
 from ramekin.merge import devices, passes
+from ramekin.merge.arrays import BF16, CHANGE, F16, F32, SPARE, blocks_of
 from ramekin.merge.engine import Means, merge_weights, probe
 from ramekin.merge.loops import choosing
 from ramekin.merge.loops.choosing import Loops, loops_for
-from ramekin.merge.loops.conversion import BF16, CHANGE, F16, F32
-from ramekin.merge.loops.electing import SPARE
-from ramekin.merge.loops.masking import philox
 from ramekin.merge.loops.on_gpu import gpu_loops, lanes, masking
 from ramekin.merge.loops.on_gpu.launching import BLOCK, kernel, start
-from ramekin.merge.loops.products import blocks_of
+from ramekin.merge.loops.on_processor import philox
 from ramekin.merge.resources import Resources, gpu_memory_needed, memory_needed
 from ramekin.merge.team import Crew
 from ramekin.methods import METHODS, Choosing, Dare, DareTies, Method, ModelStock, RamUnique, Ties

@@ -23,7 +23,7 @@ from ramekin.errors import DamagedError
 from ramekin.merge import passes
 from ramekin.merge.chunks import Chunk, Slot
 from ramekin.merge.engine import Means, MergedWeights, merge_candidates, merge_weights
-from ramekin.merge.loops.masking import philox
+from ramekin.merge.loops.on_processor import philox
 from ramekin.merge.operators import averaging
 from ramekin.merge.operators.cuts import Bounds, Cut, Selection
 from ramekin.merge.passes import Pass, TensorJob

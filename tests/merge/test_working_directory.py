@@ -6,10 +6,9 @@ import sys
 from pathlib import Path
 
 _COMPILE = """
-import numpy, numba
-from ramekin.merge.loops.compiling import halves_at
-numbers = numpy.zeros(4, numpy.uint16)
-assert halves_at(numbers.ctypes.data, 4).size == 4
+from ramekin.merge.loops.on_processor import accumulate
+assert accumulate.compile()
+import numba
 print(numba.config.CACHE_DIR or "none")
 """
 

@@ -13,10 +13,10 @@ from safetensors import safe_open
 from torch import nn
 
 from ramekin.errors import IncompatibleError
+from ramekin.merge.arrays import Bytes
 from ramekin.merge.chunks import Chunk
 from ramekin.merge.engine import Means, merge_candidates
 from ramekin.merge.files import Supply
-from ramekin.merge.loops.compiling import Bytes
 from ramekin.methods.base import Method
 from ramekin.plan.layout import Layout
 

@@ -9,8 +9,7 @@ from typing import TypeVar
 import numpy as np
 
 from ramekin.checkpoint.tensors import ITEM_SIZES, LowRank
-from ramekin.merge.loops.compiling import BLOCK, Bytes, Counts
-from ramekin.merge.loops.conversion import KINDS
+from ramekin.merge.arrays import BLOCK, KINDS, Bytes, Counts
 from ramekin.merge.mapping import Piece
 from ramekin.merge.resources import Resources
 from ramekin.plan.layout import Part, TensorTask

@@ -12,9 +12,9 @@ import numpy as np
 
 from ramekin.checkpoint.tensors import ITEM_SIZES, LowRank, Tensor
 from ramekin.errors import DamagedError, ResourceError
+from ramekin.merge.arrays import KINDS, Bytes, Floats
 from ramekin.merge.chunks import Chunk
-from ramekin.merge.loops.compiling import Bytes, Floats
-from ramekin.merge.loops.conversion import KINDS, load
+from ramekin.merge.loops.on_processor import load
 from ramekin.merge.mapping import Extents, Piece
 from ramekin.merge.resources import Resources
 from ramekin.plan.layout import Part, Shard

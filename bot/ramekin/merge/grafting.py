@@ -16,10 +16,10 @@ import numpy.typing as npt
 
 from ramekin.checkpoint.tensors import ITEM_SIZES, Tensor
 from ramekin.errors import DamagedError
+from ramekin.merge.arrays import Bytes, Counts
 from ramekin.merge.chunks import Chunk, Slot
 from ramekin.merge.files import SourceFiles
-from ramekin.merge.loops.compiling import Bytes, Counts
-from ramekin.merge.loops.grafting import take_over
+from ramekin.merge.loops.on_processor import take_over
 from ramekin.merge.operators.base import Operator, Sampler, TensorWork
 from ramekin.plan.layout import Shard, TensorTask
 

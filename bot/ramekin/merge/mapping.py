@@ -19,7 +19,7 @@ from typing import Final
 
 import numpy as np
 
-from ramekin.merge.loops.compiling import Bytes
+from ramekin.merge.arrays import Bytes
 
 _POPULATE_READ: Final = 22
 _PAGE: Final = mmap.PAGESIZE

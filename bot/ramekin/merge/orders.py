@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Protocol
 
 from ramekin.errors import LostError
+from ramekin.merge.arrays import Bytes
 from ramekin.merge.devices import resources_for
 from ramekin.merge.files import SourceFiles, Supply, open_sources
 from ramekin.merge.grafting import Grafting, Grafts, Kept, verify_grafts
 from ramekin.merge.loops.choosing import loops_for
-from ramekin.merge.loops.compiling import Bytes
 from ramekin.merge.operators import operator_for
 from ramekin.merge.output import ShardWriter, data_order, not_shared, shard_writer, unfinished
 from ramekin.merge.passes import Pass

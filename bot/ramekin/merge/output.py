@@ -15,8 +15,8 @@ import numpy as np
 from ramekin.atomic import begin_to_sync, enough_disk, sync_directory, write_atomically
 from ramekin.checkpoint.tensors import ITEM_SIZES
 from ramekin.errors import ResourceError
+from ramekin.merge.arrays import Bytes
 from ramekin.merge.chunks import Chunk
-from ramekin.merge.loops.compiling import Bytes
 from ramekin.plan.layout import Layout, Shard, TensorTask
 from ramekin.report import FileRecord
 

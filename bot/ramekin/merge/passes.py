@@ -7,13 +7,11 @@ from typing import Final
 import numpy as np
 
 from ramekin.checkpoint.tensors import ITEM_SIZES, LowRank, Tensor
+from ramekin.merge.arrays import CHANGE, F32, KINDS, Bytes, Floats, Words
 from ramekin.merge.chunks import Chunk, Landing, Slot, cut, element_bytes, in_order
 from ramekin.merge.files import Factors, OpenSources
 from ramekin.merge.loops.choosing import Loops, loops_for
-from ramekin.merge.loops.compiling import Bytes, Floats, Words
-from ramekin.merge.loops.conversion import CHANGE, F32, KINDS
-from ramekin.merge.loops.electing import magnitudes
-from ramekin.merge.loops.lowrank import form_changes
+from ramekin.merge.loops.on_processor import form_changes, magnitudes
 from ramekin.merge.mapping import Piece
 from ramekin.merge.operators import Operator, TensorWork
 from ramekin.merge.resources import Resources

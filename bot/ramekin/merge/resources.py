@@ -4,9 +4,6 @@ import os
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-MAX_EXPERTS: Final = 16
-"""Most experts of one merge: a pattern of who changed an element has one bit for each."""
-
 _MOST_THREADS: Final = 16  # beyond that, copying out of the page cache and hashing the output are what one waits for
 _LEAST_ROW: Final = 8 << 10  # a block of the loops
 _EXTENT: Final = 8 << 20  # bytes of a file that are mapped at a time: twice as many took longer, and varied the peak

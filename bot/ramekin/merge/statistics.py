@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from ramekin.checkpoint.modules import OTHER, part_of
-from ramekin.merge.loops.compiling import Counts
+from ramekin.merge.arrays import Counts
 from ramekin.methods.ram import Overlap
 from ramekin.plan.layout import Layout
 from ramekin.report import ModuleOverlap

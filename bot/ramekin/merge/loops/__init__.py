@@ -1,23 +1,13 @@
 """The compiled loops over elements: conversion, counting, and one merge per family of methods.
 
-All work on memory as it is, which is that of the files wherever they can be mapped, block by block in the innermost
-cache. Whatever the element types, a block becomes float32 first, so one compiled version of each loop serves every
-mixture of types and any number of experts. Fast-math is off: no sum is reordered and no product is fused into a sum, so
-every machine gives the same bits.
+All work on memory as it is, block by block in the innermost cache. Whatever the element types, a block becomes float32
+first, so one compiled version of each loop serves every mixture of types and any number of experts. Fast-math is off:
+no sum is reordered and no product is fused into a sum, so every machine gives the same bits.
 
 For N experts there are `places[N + 1]`, the address of the base's elements and of those of expert `t`, in manifest
 order, at `t + 1`; `kinds[N + 1]`, the element type of each (`KINDS`); and `limits[N]`, how many of its elements each
 expert has: elements beyond the limit count as unchanged. `bad[N + 2]` counts what is NaN or infinite in each source
 and, last, in the output.
+
+Only `on_processor` is to be called: it loads machine code, and imports these modules to compile what is not kept yet.
 """
-
-import contextlib
-from pathlib import Path
-
-# numba obeys a `.numba_config.yaml` of the working directory, which may be that of a stranger's pull request: it names
-# libraries to load, and a place of compiled code to unpickle. It is looked for at the import, and at each compilation.
-with contextlib.chdir(Path(__file__).parent):
-    from numba.core import config
-
-    config.reload_config()  # type: ignore[no-untyped-call]  # somebody may have imported it before
-config.reload_config = lambda: None

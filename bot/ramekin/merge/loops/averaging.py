@@ -1,8 +1,10 @@
 """Averages, and weighted sums of changes, of a chunk."""
 
 import numpy as np
+from numba import carray  # type: ignore[attr-defined]
 
-from ramekin.merge.loops.compiling import BLOCK, Bytes, Counts, Floats, compiled
+from ramekin.merge.arrays import BLOCK, Bytes, Counts, Floats
+from ramekin.merge.loops.compiling import compiled, room_for_block, room_for_rows
 from ramekin.merge.loops.conversion import load_block, load_values, store
 
 
@@ -34,13 +36,14 @@ def merge_average(
         out_kind: Its element type.
         bad: `[N + 2]`, added to.
     """
-    rows, total = np.empty((len(places), BLOCK), np.float32), np.empty(BLOCK, np.float32)
+    rows = carray(room_for_rows(), (len(places), BLOCK), np.float32)
+    total = carray(room_for_block(), (BLOCK,), np.float32)
     base = rows[0]
     start = 0
     while start < count:
         filter_, within = divmod(first + start, row)
         n = min(BLOCK, count - start, row - within)
-        scale, share, rest = factors[filter_]
+        scale, share, rest = factors[filter_, 0], factors[filter_, 1], factors[filter_, 2]
         load_values(places, kinds, limits, start, n, rows, bad)
         total[:n] = np.float32(0)
         for t in range(len(limits)):
@@ -79,7 +82,8 @@ def merge_sum(
         out_kind: Its element type.
         bad: `[N + 2]`, added to.
     """
-    rows, total = np.empty((len(places), BLOCK), np.float32), np.empty(BLOCK, np.float32)
+    rows = carray(room_for_rows(), (len(places), BLOCK), np.float32)
+    total = carray(room_for_block(), (BLOCK,), np.float32)
     base = rows[0]
     for start in range(0, count, BLOCK):
         n = min(BLOCK, count - start)

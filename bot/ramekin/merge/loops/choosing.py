@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Literal
 
 from ramekin.errors import UsageError
+from ramekin.merge.loops import on_processor
 
 if TYPE_CHECKING:
     import torch
@@ -49,19 +50,17 @@ def loops_for(device: Literal["cpu", "cuda"], local_rank: int = 0) -> Loops:
         from ramekin.merge.loops.on_gpu import gpu_loops
 
         return gpu_loops(cuda_device(local_rank))
-    from ramekin.merge.loops import averaging, counting, electing, products, ram
-
     return Loops(
         begin=lambda: None,
-        count_patterns=counting.count_patterns,
-        merge_ram=ram.merge_ram,
-        merge_average=averaging.merge_average,
-        merge_sum=averaging.merge_sum,
-        multiply=products.multiply,
-        count_magnitudes=electing.count_magnitudes,
-        count_equals=electing.count_equals,
-        merge_trimmed=electing.merge_trimmed,
-        merge_dropped=electing.merge_dropped,
+        count_patterns=on_processor.count_patterns,
+        merge_ram=on_processor.merge_ram,
+        merge_average=on_processor.merge_average,
+        merge_sum=on_processor.merge_sum,
+        multiply=on_processor.multiply,
+        count_magnitudes=on_processor.count_magnitudes,
+        count_equals=on_processor.count_equals,
+        merge_trimmed=on_processor.merge_trimmed,
+        merge_dropped=on_processor.merge_dropped,
     )
 
 

@@ -1,38 +1,68 @@
-"""Compiling loops with numba, and the types that they work on."""
+"""Compiling loops with numba into machine code that stands on its own: it allocates nothing and raises nothing."""
 
-from collections.abc import Callable
-from typing import Any, Final, ParamSpec, TypeVar
+import contextlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final, ParamSpec, TypeVar, cast
 
-import numba
 import numpy as np
-import numpy.typing as npt
-from llvmlite import ir  # type: ignore[import-untyped]
-from numba import carray, types  # type: ignore[attr-defined]
-from numba.extending import intrinsic
+
+from ramekin.merge.arrays import BLOCK, MAX_EXPERTS, Floats, Halves
+
+# numba obeys a `.numba_config.yaml` of the working directory, which may be that of a stranger's pull request: it names
+# libraries to load, and a place of compiled code to unpickle. It is looked for at the import, and at each compilation.
+with contextlib.chdir(Path(__file__).parent):
+    from numba.core import config
+
+    config.reload_config()  # type: ignore[no-untyped-call]  # somebody may have imported it before
+config.reload_config = lambda: None
+
+import numba  # noqa: E402
+from llvmlite import ir  # type: ignore[import-untyped]  # noqa: E402
+from numba import carray, types  # type: ignore[attr-defined]  # noqa: E402
+from numba.extending import intrinsic  # noqa: E402
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
-Bytes = npt.NDArray[np.uint8]
-Halves = npt.NDArray[np.uint16]
-Words = npt.NDArray[np.uint32]
-Floats = npt.NDArray[np.float32]
-Doubles = npt.NDArray[np.float64]
-Counts = npt.NDArray[np.int64]
-
-BLOCK: Final = 1024
-"""Elements that a loop works on at a time: the buffers of a block fit the first-level cache."""
+_LINE: Final = 64
+"""Bytes of a cache line, which buffers begin with."""
 
 
 def compiled(function: Callable[_P, _R]) -> Callable[_P, _R]:
-    """Compile without the interpreter lock, keeping the machine code between runs where any directory allows it.
+    """Compile a loop, or a part of one, when it is first used.
 
-    The code is kept in `NUMBA_CACHE_DIR`, beside this file, or in the user's cache, the first that can be written.
+    It gets no runtime of numba's, so it can hold no array of its own: `rows_here` and the like are for that.
     """
-    try:
-        return numba.njit(nogil=True, cache=True)(function)
-    except RuntimeError:  # no such directory: compile in every process
-        return numba.njit(nogil=True)(function)
+    found: Callable[_P, _R] = numba.njit(nogil=True, error_model="numpy")(function)
+    return found
+
+
+def machine_code(loop: Callable[..., object], signature: Sequence[str]) -> tuple[str, str]:
+    """Compile a loop as a C function that can be called by whoever has its address.
+
+    Args:
+        loop: What was `compiled`.
+        signature: Types of its arguments, such as `int64` or `float32[:,:]`. An array becomes its address and its
+            shape, as int64.
+
+    Returns:
+        The function's name, and the module with it in LLVM's language, optimised for this processor.
+    """
+    parameters, given, kinds = [], [], []
+    for place, name in enumerate(signature):
+        element, _, dimensions = name.partition("[")
+        shape = [f"n{place}_{axis}" for axis in range(dimensions.count(":"))]
+        parameters += [f"a{place}", *shape]
+        given.append(f"carray(a{place}, ({', '.join(shape)},), {element})" if shape else f"a{place}")
+        kinds += [types.voidptr, *[types.int64] * len(shape)] if shape else [getattr(types, element)]
+    # numba has no parameters of which there may be any number, so the function is written for each signature.
+    source = f"def entry({', '.join(parameters)}):\n    loop({', '.join(given)})\n"
+    elements = {name: getattr(np, name) for name in ("uint8", "uint16", "uint32", "int64", "float32", "float64")}
+    names: dict[str, Any] = {"loop": loop, "carray": carray, **elements}
+    exec(source, names)  # noqa: S102 - nothing of it comes from outside
+    entry = numba.cfunc(types.void(*kinds), error_model="numpy")(names["entry"])
+    return entry.native_name, entry.inspect_llvm()
 
 
 def _as_float(_context: Any, _bits: Any) -> Any:
@@ -68,3 +98,29 @@ def halves_at(address: int, n: int) -> Halves:
 def floats_at(address: int, n: int) -> Floats:
     """`n` float32 in memory, as they are; in compiled code only."""
     return carray(_pointer(address), (n,), np.float32)
+
+
+def room(size: int) -> Callable[[], Any]:
+    """Some bytes of the stack of whoever calls what is returned, until that function ends; in compiled code only.
+
+    What is there at first is anything.
+    """
+
+    def made(_context: Any) -> Any:
+        def here(_c: Any, builder: Any, _s: Any, _arguments: Any) -> Any:
+            with builder.goto_entry_block():
+                place = builder.alloca(ir.ArrayType(ir.IntType(8), size))
+            place.align = _LINE
+            return builder.bitcast(place, ir.IntType(8).as_pointer())
+
+        return types.voidptr(), here
+
+    found: Any = intrinsic(made)
+    return cast("Callable[[], Any]", found)
+
+
+room_for_rows: Final = room(4 * BLOCK * (MAX_EXPERTS + 1))
+"""For a block of the base and of every expert, of four bytes an element: `carray(..., (N + 1, BLOCK), np.float32)`."""
+
+room_for_block: Final = room(8 * BLOCK)
+"""For a block of elements of at most eight bytes."""

@@ -1,33 +1,11 @@
 """Elements of any type to float32, exactly, and back, rounded once."""
 
-from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
 
-from ramekin.merge.loops.compiling import (
-    Bytes,
-    Counts,
-    Floats,
-    Halves,
-    as_bits,
-    as_float,
-    compiled,
-    floats_at,
-    halves_at,
-)
-
-BF16: Final = 0
-F16: Final = 1
-F32: Final = 2
-CHANGE: Final = 3
-"""Kind of a row that holds float32 changes instead of weights: what an adapter adds to the base."""
-
-KINDS: Final[Mapping[str, int]] = {"BF16": BF16, "F16": F16, "F32": F32}
-"""Element types by the numbers that the loops know them by."""
-
-TOO_LARGE: Final = np.uint32(0x7F7F8000)
-"""Least magnitude, as bits, that bfloat16 rounds to infinity; above it a NaN can wrap around while it is rounded."""
+from ramekin.merge.arrays import BF16, CHANGE, F16, F32, TOO_LARGE, Bytes, Counts, Floats, Halves
+from ramekin.merge.loops.compiling import as_bits, as_float, compiled, floats_at, halves_at
 
 _EXPONENT: Final = np.uint32(0x7F800000)  # all ones: NaN or infinite
 _SIGNLESS: Final = np.uint16(0x7FFF)
@@ -159,7 +137,8 @@ def load_values(
         if kinds[t + 1] == CHANGE:
             for i in range(present):
                 values[i] += base[i]
-        values[present:n] = base[present:n]
+        for i in range(present, n):
+            values[i] = base[i]
 
 
 @compiled
@@ -174,7 +153,7 @@ def store(values: Floats, kind: int, start: int, n: int, out: Bytes) -> int:
         out: The output's bytes.
     """
     if kind == BF16:
-        halves = out.view(np.uint16)[start : start + n]
+        halves = halves_at(place_of(out.ctypes.data, kind, start), n)
         largest = np.uint32(0)
         for i in range(n):
             b = as_bits(values[i])
@@ -182,8 +161,8 @@ def store(values: Floats, kind: int, start: int, n: int, out: Bytes) -> int:
             largest = max(largest, np.uint32(b & np.uint32(0x7FFFFFFF)))
         return 0 if largest < TOO_LARGE else _count_from(values, n, TOO_LARGE)
     if kind == F16:
-        return _store_float16(values, out.view(np.uint16)[start : start + n])
-    words = out.view(np.float32)[start : start + n]
+        return _store_float16(values, halves_at(place_of(out.ctypes.data, kind, start), n))
+    words = floats_at(place_of(out.ctypes.data, kind, start), n)
     for i in range(n):
         words[i] = values[i]
     return _count_from(values, n, _EXPONENT)

@@ -3,9 +3,11 @@
 from typing import Final
 
 import numpy as np
+from numba import carray  # type: ignore[attr-defined]
 
-from ramekin.merge.loops.compiling import BLOCK, Bytes, Counts, Floats, Halves, Words, compiled, halves_at
-from ramekin.merge.loops.conversion import BF16, load_block, special_halves, widened
+from ramekin.merge.arrays import BF16, BLOCK, Bytes, Counts, Floats, Halves, Words
+from ramekin.merge.loops.compiling import compiled, halves_at, room_for_block, room_for_rows
+from ramekin.merge.loops.conversion import load_block, special_halves, widened
 
 _FEW: Final = 16  # up to so many patterns, comparing a block with each is faster than a histogram
 
@@ -88,7 +90,12 @@ def include(
 @compiled
 def all_bfloat16(kinds: Bytes, limits: Counts, count: int) -> bool:
     """Whether there are up to three experts, all in bfloat16 like their base, and none of them shorter."""
-    return len(limits) <= 3 and bool(np.all(kinds == BF16)) and bool(np.all(limits >= count))
+    alike = len(limits) <= 3
+    for kind in kinds:
+        alike &= kind == BF16
+    for limit in limits:
+        alike &= limit >= count
+    return alike
 
 
 @compiled
@@ -106,15 +113,18 @@ def three_halves(places: Counts, count: int) -> tuple[Halves, Halves, Halves, Ha
 @compiled
 def _count_bfloat16(places: Counts, count: int, epsilon: np.float32, counts: Counts, bad: Counts) -> None:
     """See `all_bfloat16`."""
-    found, sources = np.zeros(8, np.int64), three_halves(places, count)
+    sources = three_halves(places, count)
+    found = carray(room_for_block(), (8,), np.int64)
+    found[:] = 0
     for start in range(0, count, BLOCK):
         n = min(BLOCK, count - start)
         base, a = sources[0][start : start + n], sources[1][start : start + n]
         b, c = sources[2][start : start + n], sources[3][start : start + n]
         _count_three(base, a, b, c, epsilon, found)
         for row in range(len(places)):
-            bad[row] += special_halves(sources[row][start : start + n], np.uint16(0x7F80))
-    counts += found[: len(counts)]
+            bad[row] += special_halves(halves_at(places[row] + 2 * start, n), np.uint16(0x7F80))
+    for pattern in range(len(counts)):
+        counts[pattern] += found[pattern]
 
 
 @compiled
@@ -141,7 +151,8 @@ def count_patterns(
     if all_bfloat16(kinds, limits, count):
         _count_bfloat16(places, count, epsilon, counts, bad)
         return
-    rows, masks = np.empty((len(places), BLOCK), np.float32), np.empty(BLOCK, np.uint32)
+    rows = carray(room_for_rows(), (len(places), BLOCK), np.float32)
+    masks = carray(room_for_block(), (BLOCK,), np.uint32)
     for start in range(0, count, BLOCK):
         n = min(BLOCK, count - start)
         load_block(places, kinds, limits, start, n, rows, bad)

@@ -6,16 +6,17 @@ Magnitudes are compared by their bits: those of a float32 without its sign order
 from typing import Final
 
 import numpy as np
+from numba import carray  # type: ignore[attr-defined]
 
-from ramekin.merge.loops.compiling import BLOCK, Bytes, Counts, Floats, Words, as_bits, compiled
+from ramekin.merge.arrays import BLOCK, MAX_EXPERTS, SPARE, Bytes, Counts, Floats, Words
+from ramekin.merge.loops.compiling import as_bits, compiled, room, room_for_block, room_for_rows
 from ramekin.merge.loops.conversion import load_block, store
 from ramekin.merge.loops.masking import drop
 
 _MAGNITUDE = np.uint32(0x7FFFFFFF)
 
-SPARE: Final = 4
-"""Bins for what has none, taken in turn: adding to one and the same place again and again waits for itself."""
 _NOWHERE: Final = SPARE - 1
+_room_for_counts: Final = room(8 * (MAX_EXPERTS + 2))
 
 
 @compiled
@@ -29,7 +30,7 @@ def magnitudes(
     bad: Counts,
 ) -> None:
     """Write `|tau_t|` of one expert, as bits, for every element of a chunk to `out[count]`."""
-    rows = np.empty((len(places), BLOCK), np.float32)
+    rows = carray(room_for_rows(), (len(places), BLOCK), np.float32)
     for start in range(0, count, BLOCK):
         n = min(BLOCK, count - start)
         load_block(places, kinds, limits, start, n, rows, bad)
@@ -69,8 +70,10 @@ def count_magnitudes(
         zeros: `[N, bins + SPARE]`, united with those that are clear in any: where none is in both, all in it are equal.
         bad: `[N + 2]`, added to.
     """
-    rows, bits = np.empty((len(places), BLOCK), np.float32), np.empty(BLOCK, np.uint32)
-    bins, nowhere = np.empty(BLOCK, np.uint32), np.uint32(table.shape[1] - SPARE)
+    rows = carray(room_for_rows(), (len(places), BLOCK), np.float32)
+    bits = carray(room_for_block(), (BLOCK,), np.uint32)
+    bins = carray(room_for_block(), (BLOCK,), np.uint32)
+    nowhere = np.uint32(table.shape[1] - SPARE)
     for start in range(0, count, BLOCK):
         n = min(BLOCK, count - start)
         load_block(places, kinds, limits, start, n, rows, bad)
@@ -102,7 +105,9 @@ def count_magnitudes(
 @compiled
 def count_equals(places: Counts, kinds: Bytes, limits: Counts, count: int, cuts: Words, equals: Counts) -> None:
     """Add to `equals[N]` how many magnitudes of each expert are its cut exactly."""
-    rows, bad = np.empty((len(places), BLOCK), np.float32), np.zeros(len(places) + 1, np.int64)
+    rows = carray(room_for_rows(), (len(places), BLOCK), np.float32)
+    bad = carray(_room_for_counts(), (len(places) + 1,), np.int64)
+    bad[:] = 0
     for start in range(0, count, BLOCK):
         n = min(BLOCK, count - start)
         load_block(places, kinds, limits, start, n, rows, bad)
@@ -146,9 +151,9 @@ def _elect(rows: Floats, n: int, weights: Floats, scale: np.float32, merged: Flo
         merged: `[block]`, written.
     """
     base = rows[0]
-    weight_sum = np.zeros(BLOCK, np.float32)
-    elected = np.zeros(BLOCK, np.float32)
-    merged[:n] = np.float32(0)
+    weight_sum = carray(room_for_block(), (BLOCK,), np.float32)
+    elected = carray(room_for_block(), (BLOCK,), np.float32)
+    weight_sum[:n] = elected[:n] = merged[:n] = np.float32(0)
     for t in range(len(weights)):
         change, weight = rows[t + 1], weights[t]
         for i in range(n):
@@ -193,8 +198,11 @@ def merge_trimmed(
         out_kind: Its element type.
         bad: `[N + 2]`, added to.
     """
-    rows, merged = np.empty((len(places), BLOCK), np.float32), np.empty(BLOCK, np.float32)
-    left = allowed.copy()
+    rows = carray(room_for_rows(), (len(places), BLOCK), np.float32)
+    merged = carray(room_for_block(), (BLOCK,), np.float32)
+    left = carray(_room_for_counts(), (len(allowed),), np.int64)
+    for t in range(len(allowed)):
+        left[t] = allowed[t]
     for start in range(0, count, BLOCK):
         n = min(BLOCK, count - start)
         load_block(places, kinds, limits, start, n, rows, bad)
@@ -239,7 +247,8 @@ def merge_dropped(
         out_kind: Its element type.
         bad: `[N + 2]`, added to.
     """
-    rows, merged = np.empty((len(places), BLOCK), np.float32), np.empty(BLOCK, np.float32)
+    rows = carray(room_for_rows(), (len(places), BLOCK), np.float32)
+    merged = carray(room_for_block(), (BLOCK,), np.float32)
     base = rows[0]
     for start in range(0, count, BLOCK):
         n = min(BLOCK, count - start)

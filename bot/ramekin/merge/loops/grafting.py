@@ -1,9 +1,11 @@
 """Single elements of experts, put in the place of the merge's."""
 
 import numpy as np
+from numba import carray  # type: ignore[attr-defined]
 
-from ramekin.merge.loops.compiling import Bytes, Counts, Floats, compiled
-from ramekin.merge.loops.conversion import CHANGE, load, place_of, store
+from ramekin.merge.arrays import CHANGE, Bytes, Counts
+from ramekin.merge.loops.compiling import compiled, room_for_block
+from ramekin.merge.loops.conversion import load, place_of, store
 
 
 @compiled
@@ -26,8 +28,8 @@ def take_over(
         bad: `[N + 2]`, added to where an element of the output is not finite.
     """
     row = expert + 1
-    own: Floats = np.empty(1, np.float32)
-    base: Floats = np.empty(1, np.float32)
+    own = carray(room_for_block(), (1,), np.float32)
+    base = carray(room_for_block(), (1,), np.float32)
     for position in positions:
         load(place_of(places[0], kinds[0], position), kinds[0], 1, base)
         if position >= limits[expert]:

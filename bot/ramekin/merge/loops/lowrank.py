@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from ramekin.merge.loops.compiling import Floats, compiled
+from ramekin.merge.arrays import Floats
+from ramekin.merge.loops.compiling import compiled
 
 
 @compiled

@@ -7,8 +7,10 @@ counter is the element's index divided by 4, the remainder chooses one of the fo
 from typing import Final
 
 import numpy as np
+from numba import carray  # type: ignore[attr-defined]
 
-from ramekin.merge.loops.compiling import Floats, Words, compiled
+from ramekin.merge.arrays import Floats, Words
+from ramekin.merge.loops.compiling import compiled, room
 
 _M0: Final = np.uint64(0xD2511F53)
 _M1: Final = np.uint64(0xCD9E8D57)
@@ -16,6 +18,7 @@ _W0: Final = np.uint32(0x9E3779B9)
 _W1: Final = np.uint32(0xBB67AE85)
 _LOW: Final = np.uint64(0xFFFFFFFF)
 _LANES: Final = 256  # counters at a time: each array of words stays in the first-level cache
+_room_for_words: Final = room(4 * 4 * _LANES)
 
 
 @compiled
@@ -52,7 +55,7 @@ def drop(change: Floats, n: int, key0: np.uint32, key1: np.uint32, first: int, t
         first: Index, in its tensor, of the first element.
         threshold: From 0, which drops nothing, to 2**32, which drops all.
     """
-    words = np.empty((4, _LANES), np.uint32)
+    words = carray(_room_for_words(), (4, _LANES), np.uint32)
     done = 0
     while done < n:
         counter, lane = divmod(first + done, 4)

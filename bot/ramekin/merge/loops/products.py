@@ -5,8 +5,10 @@ blocks of a filter in order. So neither chunks nor threads play a part.
 """
 
 import numpy as np
+from numba import carray  # type: ignore[attr-defined]
 
-from ramekin.merge.loops.compiling import BLOCK, Bytes, Counts, Doubles, compiled
+from ramekin.merge.arrays import BLOCK, Bytes, Counts, Doubles
+from ramekin.merge.loops.compiling import compiled, room_for_block, room_for_rows
 from ramekin.merge.loops.conversion import load_block
 
 
@@ -33,7 +35,8 @@ def multiply(
         sums: `[blocks, N, N]`, written: the upper triangle, one matrix per block of a filter, in order.
         bad: `[N + 2]`, added to.
     """
-    rows, products = np.empty((len(places), BLOCK), np.float32), np.empty(BLOCK, np.float64)
+    rows = carray(room_for_rows(), (len(places), BLOCK), np.float32)
+    products = carray(room_for_block(), (BLOCK,), np.float64)
     start = place = 0
     while start < count:
         n = min(BLOCK, count - start, row - (first + start) % row)
@@ -68,16 +71,8 @@ def accumulate(sums: Doubles, count: int, row: int, first: int, totals: Doubles)
     start = place = 0
     while start < count:
         filter_, within = divmod(first + start, row)
-        totals[filter_] += sums[place]
+        for t in range(sums.shape[1]):
+            for u in range(sums.shape[2]):
+                totals[filter_, t, u] += sums[place, t, u]
         start += min(BLOCK, count - start, row - within)
         place += 1
-
-
-@compiled
-def blocks_of(count: int, row: int, first: int) -> int:
-    """How many blocks `multiply` makes of a chunk."""
-    start = place = 0
-    while start < count:
-        start += min(BLOCK, count - start, row - (first + start) % row)
-        place += 1
-    return place

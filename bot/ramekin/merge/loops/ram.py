@@ -1,9 +1,11 @@
 """RAM's merge of a chunk (arXiv 2601.13572, Eq. 7)."""
 
 import numpy as np
+from numba import carray  # type: ignore[attr-defined]
 
-from ramekin.merge.loops.compiling import BLOCK, Bytes, Counts, Floats, Halves, as_bits, compiled
-from ramekin.merge.loops.conversion import BF16, TOO_LARGE, load_block, narrowed, special_halves, store, widened
+from ramekin.merge.arrays import BF16, BLOCK, TOO_LARGE, Bytes, Counts, Floats, Halves
+from ramekin.merge.loops.compiling import as_bits, compiled, halves_at, room_for_block, room_for_rows
+from ramekin.merge.loops.conversion import load_block, narrowed, special_halves, store, widened
 from ramekin.merge.loops.counting import all_bfloat16, include, tally, three_halves
 
 
@@ -61,10 +63,13 @@ def _merge_bfloat16(
 
     A NaN can have any bits after it was rounded: the loop for all types counts what is wrong.
     """
-    sources, result = three_halves(places, count), out.view(np.uint16)
-    found, faults = np.zeros(8, np.int64), np.zeros(len(places), np.int64)
-    factors = np.zeros(8, np.float32)
-    factors[: len(coefficients)] = coefficients
+    sources, result = three_halves(places, count), halves_at(out.ctypes.data, count)
+    found = carray(room_for_block(), (8,), np.int64)
+    faults = carray(room_for_block(), (4,), np.int64)
+    factors = carray(room_for_block(), (8,), np.float32)
+    found[:], faults[:], factors[:] = 0, 0, np.float32(0)
+    for pattern in range(len(coefficients)):
+        factors[pattern] = coefficients[pattern]
     for start in range(0, count, BLOCK):
         n = min(BLOCK, count - start)
         base, a = sources[0][start : start + n], sources[1][start : start + n]
@@ -73,9 +78,11 @@ def _merge_bfloat16(
         if not _merge_three(base, a, b, c, epsilon, factors, merged, found):
             return False
         for row in range(len(places)):
-            faults[row] += special_halves(sources[row][start : start + n], np.uint16(0x7F80))
-    counts += found[: len(counts)]
-    bad[:-1] += faults
+            faults[row] += special_halves(halves_at(places[row] + 2 * start, n), np.uint16(0x7F80))
+    for pattern in range(len(counts)):
+        counts[pattern] += found[pattern]
+    for row in range(len(places)):
+        bad[row] += faults[row]
     return True
 
 
@@ -109,8 +116,10 @@ def merge_ram(
     halves = out_kind == BF16 and all_bfloat16(kinds, limits, count)
     if halves and _merge_bfloat16(places, count, epsilon, coefficients, out, counts, bad):
         return
-    rows, masks = np.empty((len(places), BLOCK), np.float32), np.empty(BLOCK, np.uint32)
-    total, factor = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32)
+    rows = carray(room_for_rows(), (len(places), BLOCK), np.float32)
+    masks = carray(room_for_block(), (BLOCK,), np.uint32)
+    total = carray(room_for_block(), (BLOCK,), np.float32)
+    factor = carray(room_for_block(), (BLOCK,), np.float32)
     base = rows[0]
     for start in range(0, count, BLOCK):
         n = min(BLOCK, count - start)

@@ -6,10 +6,10 @@ from typing import Final
 
 import numpy as np
 
+from ramekin.merge.arrays import BLOCK, Bytes, Doubles, blocks_of
 from ramekin.merge.chunks import Chunk, Slot
 from ramekin.merge.loops.choosing import Loops
-from ramekin.merge.loops.compiling import BLOCK, Bytes, Doubles
-from ramekin.merge.loops.products import accumulate, blocks_of
+from ramekin.merge.loops.on_processor import accumulate
 from ramekin.merge.operators.base import Operator, Sampler, TensorWork
 from ramekin.methods import ModelStock, TaskArithmetic
 from ramekin.methods.base import weights_of

@@ -3,8 +3,8 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 
+from ramekin.merge.arrays import Bytes, Words
 from ramekin.merge.chunks import Chunk, Slot
-from ramekin.merge.loops.compiling import Bytes, Words
 from ramekin.plan.layout import TensorTask
 
 Sampler = Callable[[], Words]

@@ -13,9 +13,8 @@ from typing import Final
 
 import numpy as np
 
+from ramekin.merge.arrays import SPARE, Counts, Words
 from ramekin.merge.loops.choosing import Loops
-from ramekin.merge.loops.compiling import Counts, Words
-from ramekin.merge.loops.electing import SPARE
 
 BINS: Final = 1 << 18
 _LARGEST: Final = 0x7FFFFFFF

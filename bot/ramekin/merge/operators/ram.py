@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ramekin.merge.arrays import Bytes
 from ramekin.merge.chunks import Chunk, Slot
 from ramekin.merge.loops.choosing import Loops
-from ramekin.merge.loops.compiling import Bytes
 from ramekin.merge.operators.base import Operator, Sampler, TensorWork
 from ramekin.plan.layout import TensorTask
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ramekin.merge.arrays import Bytes, Counts, Floats
 from ramekin.merge.chunks import Chunk, Slot
 from ramekin.merge.loops.choosing import Loops
-from ramekin.merge.loops.compiling import Bytes, Counts, Floats
 from ramekin.merge.operators.base import Operator, Sampler, TensorWork
 from ramekin.merge.operators.cuts import Cut, Selection, exact_cut, likely_bounds
 from ramekin.methods import Dare, DareTies, Ties

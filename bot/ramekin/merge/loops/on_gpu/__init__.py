@@ -14,8 +14,8 @@ from collections.abc import Callable
 import torch
 
 from ramekin.errors import ResourceError
+from ramekin.merge.arrays import Bytes, Counts
 from ramekin.merge.loops.choosing import Loop, Loops
-from ramekin.merge.loops.compiling import Bytes, Counts
 from ramekin.merge.loops.on_gpu.averaging import merge_average, merge_sum
 from ramekin.merge.loops.on_gpu.electing import count_equals, count_magnitudes, merge_dropped, merge_trimmed
 from ramekin.merge.loops.on_gpu.lanes import Lane

@@ -2,7 +2,7 @@
 
 import triton.language as tl
 
-from ramekin.merge.loops.compiling import Bytes, Counts, Floats
+from ramekin.merge.arrays import Bytes, Counts, Floats
 from ramekin.merge.loops.on_gpu.elements import as_weights, begin, check, first_change, load_expert, store
 from ramekin.merge.loops.on_gpu.lanes import Result, Rows
 from ramekin.merge.loops.on_gpu.launching import BLOCK, kernel

@@ -5,7 +5,7 @@ import torch
 import triton.language as tl
 from torch import Tensor
 
-from ramekin.merge.loops.compiling import Bytes, Counts, Floats, Words
+from ramekin.merge.arrays import Bytes, Counts, Floats, Words
 from ramekin.merge.loops.on_gpu.elements import (
     MAGNITUDE,
     begin,

@@ -15,15 +15,15 @@ from typing import Final
 
 import triton.language as tl
 
-from ramekin.merge.loops import conversion
+from ramekin.merge import arrays
 from ramekin.merge.loops.on_gpu.launching import BLOCK, kernel
 
-BF16: Final = tl.constexpr(conversion.BF16)
-F16: Final = tl.constexpr(conversion.F16)
-CHANGE: Final = tl.constexpr(conversion.CHANGE)
+BF16: Final = tl.constexpr(arrays.BF16)
+F16: Final = tl.constexpr(arrays.F16)
+CHANGE: Final = tl.constexpr(arrays.CHANGE)
 MAGNITUDE: Final = tl.constexpr(0x7FFFFFFF)
 _EXPONENT: Final = tl.constexpr(0x7F800000)
-_TOO_LARGE: Final = tl.constexpr(int(conversion.TOO_LARGE))
+_TOO_LARGE: Final = tl.constexpr(int(arrays.TOO_LARGE))
 _TOO_LARGE_F16: Final = tl.constexpr(0x477FF000)  # 65520, the first that becomes infinite
 
 

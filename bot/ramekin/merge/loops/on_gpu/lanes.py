@@ -10,8 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ramekin.merge.loops.compiling import Bytes, Counts, Floats, Words
-from ramekin.merge.loops.conversion import BF16, CHANGE, F16, F32
+from ramekin.merge.arrays import BF16, CHANGE, F16, F32, Bytes, Counts, Floats, Words
 from ramekin.merge.loops.on_gpu.launching import BLOCK, start
 from ramekin.merge.resources import GPU_CHUNK
 

@@ -5,11 +5,10 @@ from typing import Final
 import torch
 import triton.language as tl
 
-from ramekin.merge.loops.compiling import Counts, Doubles
+from ramekin.merge.arrays import Counts, Doubles, blocks_of
 from ramekin.merge.loops.on_gpu.elements import check, first_change, load_base, load_change
 from ramekin.merge.loops.on_gpu.lanes import Rows
 from ramekin.merge.loops.on_gpu.launching import BLOCK, kernel
-from ramekin.merge.loops.products import blocks_of
 
 _HALVINGS: Final = tl.constexpr(BLOCK.value.bit_length() - 1)
 

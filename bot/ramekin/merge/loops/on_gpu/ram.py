@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 import triton.language as tl
 
-from ramekin.merge.loops.compiling import Bytes, Counts, Floats
+from ramekin.merge.arrays import Bytes, Counts, Floats
 from ramekin.merge.loops.on_gpu.elements import begin, first_change, store
 from ramekin.merge.loops.on_gpu.lanes import Result, Rows
 from ramekin.merge.loops.on_gpu.launching import BLOCK, kernel

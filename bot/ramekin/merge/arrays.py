@@ -1,0 +1,52 @@
+"""What the loops over elements and those who call them agree on; neither compiles anything by knowing it."""
+
+from collections.abc import Mapping
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+Bytes = npt.NDArray[np.uint8]
+Halves = npt.NDArray[np.uint16]
+Words = npt.NDArray[np.uint32]
+Floats = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
+Counts = npt.NDArray[np.int64]
+
+BLOCK: Final = 1024
+"""Elements that a loop works on at a time: the buffers of a block fit the first-level cache."""
+
+MAX_EXPERTS: Final = 16
+"""Most experts of one merge: a pattern of who changed an element has one bit for each."""
+
+BF16: Final = 0
+F16: Final = 1
+F32: Final = 2
+CHANGE: Final = 3
+"""Kind of a row that holds float32 changes instead of weights: what an adapter adds to the base."""
+
+KINDS: Final[Mapping[str, int]] = {"BF16": BF16, "F16": F16, "F32": F32}
+"""Element types by the numbers that the loops know them by."""
+
+SPARE: Final = 4
+"""Bins for magnitudes that have none, taken in turn: adding to one place again and again waits for itself."""
+
+TOO_LARGE: Final = np.uint32(0x7F7F8000)
+"""Least magnitude, as bits, that bfloat16 rounds to infinity; above it a NaN can wrap around while it is rounded."""
+
+
+def blocks_of(count: int, row: int, first: int) -> int:
+    """How many blocks inner products are summed by, in a chunk of filters.
+
+    Args:
+        count: Elements of the chunk.
+        row: Elements of a filter; each has blocks of its own.
+        first: Index of the chunk's first element.
+    """
+    begun = min(count, -first % row)
+    whole, rest = divmod(count - begun, row)
+    return _blocks(begun) + whole * _blocks(row) + _blocks(rest)
+
+
+def _blocks(count: int) -> int:
+    return -(-count // BLOCK)

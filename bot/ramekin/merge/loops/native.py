@@ -1,0 +1,190 @@
+"""Machine code of the loops: made by numba once, and loaded without it from then on.
+
+To import numba and to have it look for what it compiled before takes a second, as long as reading all of a model of
+1.5B. What a loop compiles to stands on its own, so the linker of LLVM, which numba brings (llvmlite), is enough.
+"""
+
+import contextlib
+import ctypes
+import hashlib
+import importlib
+import os
+import threading
+from collections.abc import Callable, Iterator
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+import llvmlite.binding as llvm  # type: ignore[import-untyped]
+import numpy as np
+
+from ramekin.atomic import write_atomically
+from ramekin.errors import RamekinError
+
+_HERE: Final = Path(__file__).parent
+_DIGEST: Final = hashlib.sha256().digest_size
+_NAME: Final = b"entry"
+_SHARED: Final = {"memcpy", "memmove", "memset"}
+"""Functions of the system's that machine code may call."""
+
+# LLVM's engines are made one at a time, and live as long as the process: machine code is theirs.
+_MAKING: Final = threading.RLock()
+_ENGINES: Final[list[Any]] = []
+
+
+class Native:
+    """A loop of this package, as machine code for this processor; it lets other threads run meanwhile.
+
+    Args:
+        place: Module and function.
+        signature: Types of its arguments, such as `int64` or `float32[:,:]`. Arrays are to be contiguous.
+    """
+
+    def __init__(self, place: str, *signature: str) -> None:
+        self.module, _, self.name = place.partition(".")
+        self.signature = signature
+        self._types = [_Type(name) for name in signature]
+        self._entry: Callable[..., None] | None = None
+
+    def __call__(self, *arguments: object) -> None:
+        """Run it.
+
+        Raises:
+            TypeError: An argument is not of its type.
+        """
+        entry = self._entry or self._load()
+        if len(arguments) != len(self._types):
+            raise TypeError(f"{self.name} takes {len(self._types)} arguments, not {len(arguments)}")
+        entry(*[value for one, given in zip(self._types, arguments, strict=True) for value in one.values(given)])
+
+    def _load(self) -> Callable[..., None]:
+        with _MAKING:
+            if not self._entry:
+                prototype = ctypes.CFUNCTYPE(None, *[kind for one in self._types for kind in one.parameters])
+                self._entry = prototype(_linked(self._kept() or self._made()))
+        return self._entry
+
+    @property
+    def _file(self) -> str:
+        return f"{self.name}-{_key()[:32]}.o"
+
+    def _kept(self) -> bytes | None:
+        """What an earlier process made, if it is all there."""
+        for directory in _places():
+            with contextlib.suppress(OSError):
+                content = (directory / self._file).read_bytes()
+                if hashlib.sha256(content[_DIGEST:]).digest() == content[:_DIGEST]:
+                    return content[_DIGEST:]
+        return None
+
+    def _made(self) -> bytes:
+        """Compile it, and keep it in the first directory that can be written; without one, every process compiles."""
+        code = self.compile()
+        for directory in _places():
+            with contextlib.suppress(OSError, RamekinError):
+                write_atomically(directory / self._file, hashlib.sha256(code).digest() + code)
+                break
+        return code
+
+    def compile(self) -> bytes:
+        """An object file of it.
+
+        Raises:
+            RuntimeError: It would need more than itself.
+        """
+        from ramekin.merge.loops.compiling import machine_code
+
+        loop = getattr(importlib.import_module(f"ramekin.merge.loops.{self.module}"), self.name)
+        name, source = machine_code(loop, self.signature)
+        module = llvm.parse_assembly(source)
+        module.get_function(name).name = _NAME.decode()
+        _strip(module)
+        wanted = {one.name for one in module.functions if one.is_declaration and not one.name.startswith("llvm.")}
+        wanted |= {one.name for one in module.global_variables if one.is_declaration}
+        if wanted - _SHARED:
+            raise RuntimeError(f"{self.name} does not stand on its own: {', '.join(sorted(wanted - _SHARED))}")
+        code: bytes = _machine().emit_object(module)
+        return code
+
+
+class _Type:
+    """How an argument is handed over: an array as its address and its shape, a number as it is."""
+
+    def __init__(self, name: str) -> None:
+        element, _, dimensions = name.partition("[")
+        self._dtype = np.dtype(element)
+        self._dimensions = dimensions.count(":")
+        if self._dimensions:
+            self.parameters = [ctypes.c_void_p, *[ctypes.c_int64] * self._dimensions]
+            self.values = self._of_array
+        else:
+            self.parameters = [np.ctypeslib.as_ctypes_type(self._dtype)]
+            self.values = self._of_number
+
+    def _of_array(self, given: Any) -> Iterator[float]:
+        if given.dtype != self._dtype or given.ndim != self._dimensions or not given.flags.c_contiguous:
+            raise TypeError(f"not a contiguous {self._dtype}{list(given.shape)}: {given.dtype}, {given.strides}")
+        yield given.ctypes.data
+        yield from given.shape
+
+    def _of_number(self, given: Any) -> Iterator[float]:
+        yield float(given) if self._dtype.kind == "f" else int(given)
+
+
+def _places() -> Iterator[Path]:
+    """Where machine code is kept: beside these files, or in the user's cache."""
+    yield _HERE / "__pycache__"
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    yield Path(home) / "ramekin" / "loops"
+
+
+@cache
+def _key() -> str:
+    """All that machine code depends on: the loops, what compiles them, and the processor."""
+    sources = [_HERE.parent / "arrays.py", *sorted(_HERE.glob("*.py"))]
+    digest = hashlib.sha256()
+    for known in (version("numba"), llvm.llvm_version_info, llvm.get_process_triple(), *_processor()):
+        digest.update(f"{known}\n".encode())
+    for path in sources:
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+@cache
+def _processor() -> tuple[str, str]:
+    return llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
+
+
+@cache
+def _machine() -> Any:
+    """LLVM's backend for this processor."""
+    with contextlib.suppress(RuntimeError):  # newer ones do this by themselves, and say so
+        llvm.initialize()
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    name, features = _processor()
+    target = llvm.Target.from_triple(llvm.get_process_triple())
+    return target.create_target_machine(cpu=name, features=features, opt=3, codemodel="jitdefault", jit=True)
+
+
+def _strip(module: Any) -> None:
+    """Leave in a module what its entry needs, and nothing else."""
+    for each in (*module.functions, *module.global_variables):
+        if not each.is_declaration and each.name != _NAME.decode():
+            each.linkage = "internal"
+    builder = llvm.create_pass_builder(_machine(), llvm.create_pipeline_tuning_options(speed_level=3))
+    builder.getModulePassManager().run(module, builder)
+
+
+def _linked(code: bytes) -> int:
+    """The address of a loop's machine code, in memory and ready to run."""
+    with _MAKING:
+        engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _machine())
+        engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+        engine.finalize_object()
+        _ENGINES.append(engine)
+        address = engine.get_function_address(_NAME.decode())
+    if not address:
+        raise RuntimeError("a loop's machine code cannot be linked")
+    return int(address)
