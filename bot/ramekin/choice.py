@@ -19,7 +19,7 @@ ENOUGH: Final = 0.95
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(defer_build=True, extra="ignore", frozen=True)
 
 
 class ReportedData(_Part):

@@ -24,7 +24,7 @@ Key = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(defer_build=True, extra="ignore", frozen=True)
 
 
 class ReportedSource(_Part):
@@ -62,7 +62,7 @@ class ExpertOverlap(_Part):
     factor: float | None = Field(alias="lambda")
     shared_with: tuple[int, ...]
 
-    model_config = ConfigDict(extra="ignore", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(defer_build=True, extra="ignore", frozen=True, populate_by_name=True)
 
 
 class ModuleOverlap(_Part):
@@ -161,7 +161,7 @@ class Report(_Part):
     output: ReportedOutput
     cost: Cost = Cost()
 
-    model_config = ConfigDict(extra="ignore", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(defer_build=True, extra="ignore", frozen=True, populate_by_name=True)
 
     def to_json(self) -> str:
         """The file's text: keys in a fixed order, two spaces, a final newline."""

@@ -27,6 +27,8 @@ import traceback
 from pathlib import Path
 from typing import Any, NoReturn
 
+from pydantic import BaseModel
+
 from tests.integration import traps
 from tests.syncing import no_waiting
 
@@ -96,6 +98,8 @@ def warm_up() -> None:
     from ramekin.checkpoint.tensors import Tensor
     from ramekin.merge.engine import merge_weights
     from ramekin.merge.files import AtHand
+    from ramekin.merge.loops import on_processor
+    from ramekin.merge.loops.native import Native
     from ramekin.methods.ram import Ram, RamPlus
     from ramekin.plan.layout import Layout, Shard, TensorTask
     from ramekin.templating import template_environment
@@ -114,6 +118,18 @@ def warm_up() -> None:
         supply = AtHand({role: {"weights": path} for role in ("base", "expert:a", "expert:b", "expert:c")})
         for method in (Ram(), RamPlus()):
             merge_weights(layout, supply, method, Path(name))
+    for loop in vars(on_processor).values():
+        if isinstance(loop, Native):
+            loop.load()
+    build_models(BaseModel)
+
+
+def build_models(above: type[BaseModel]) -> None:
+    """Build what is otherwise built at its first use, which is in every fork."""
+    for model in above.__subclasses__():
+        if model.__module__.startswith("ramekin.") and not model.__pydantic_generic_metadata__["parameters"]:
+            model.model_rebuild()
+        build_models(model)
 
 
 def keep_certificates() -> None:

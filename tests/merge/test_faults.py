@@ -3,20 +3,21 @@
 import errno
 import os
 import threading
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from synthetic import Data, Sources, data, lay_out, read_tensors
 
-from ramekin.checkpoint.tensors import Tensor
 from ramekin.errors import DamagedError, IncompatibleError, ResourceError
 from ramekin.merge import output
-from ramekin.merge.engine import Means, count_for, merge_weights, probe
-from ramekin.merge.files import AtHand, OpenSources
-from ramekin.merge.mapping import Piece
+from ramekin.merge.engine import Means, count_for, merge_candidates, merge_weights, probe
+from ramekin.merge.files import AtHand, OpenSources, Span, open_sources
 from ramekin.merge.resources import Resources
-from ramekin.methods import Ram, RamPlus
+from ramekin.methods import Average, Ram, RamPlus
+from ramekin.plan.layout import Part
 
 SMALL = Resources(chunk_bytes=8, threads=3)
 
@@ -96,24 +97,45 @@ def test_a_truncated_source(role: str, tmp_path: Path) -> None:
         probe(sources.layout, AtHand(sources.files | {role: {}}), 1e-5)
 
 
-@pytest.mark.parametrize("before", [True, False], ids=["before it is mapped", "while it is mapped"])
-def test_a_source_that_shrinks_while_it_is_read(before: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("several", [False, True], ids=["a loop reads it", "it is read for several"])
+def test_a_source_that_shrinks_while_it_is_read(several: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was as long as it should be when it was opened."""
     sources = lay_out(tmp_path / "in", {"w": data(np.ones(100))}, {"e": {"w": data(np.zeros(100))}})
     path = sources.files["expert:e"]["e.safetensors"]
     size = path.stat().st_size
-    real = OpenSources.piece
+    prepare = OpenSources.prepare
 
-    def piece(self: OpenSources, source: int, tensor: Tensor, start: int, nbytes: int) -> Piece:
-        if before:
-            os.truncate(path, size - 8)  # it was as long as it should be when it was opened
-        found = real(self, source, tensor, start, nbytes)
+    def shrink(self: OpenSources, source: int, part: Part) -> None:
+        prepare(self, source, part)
         os.truncate(path, size - 8)
-        return found
 
-    monkeypatch.setattr(OpenSources, "piece", piece)
-    with pytest.raises(DamagedError, match=r"expert:e: e\.safetensors ends after"):
-        probe(sources.layout, sources.supply, 1e-5, means=Means(SMALL))
-    with pytest.raises(DamagedError, match="ends"):
+    monkeypatch.setattr(OpenSources, "prepare", shrink)
+    pool = {"a": Average(), "b": Ram()}
+    read: Callable[[], object]
+    if several:
+        read = partial(merge_candidates, sources.layout, sources.supply, pool, lambda *_: None, Means(SMALL))
+    else:
+        read = partial(probe, sources.layout, sources.supply, 1e-5, Means(SMALL))
+    with pytest.raises(DamagedError, match=r"expert:e: e\.safetensors ends after .* bytes, within tensor `w`"):
+        read()
+    os.truncate(path, size)
+    with pytest.raises(DamagedError, match="ends after"):
+        merge_weights(sources.layout, sources.supply, Ram(), tmp_path / "out")
+    assert not list((tmp_path / "out").glob("*"))
+
+
+def test_a_loop_that_cannot_read_is_not_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor is it when another try succeeds: what it has made is of zeros."""
+    sources = lay_out(tmp_path / "in", {"w": data(np.ones(100))}, {"e": {"w": data(np.zeros(100))}})
+    place = OpenSources.place
+
+    def elsewhere(self: OpenSources, span: Span) -> tuple[int, int]:
+        return (1 << 20) if span.source else place(self, span)[0], place(self, span)[1]  # no such descriptor
+
+    monkeypatch.setattr(OpenSources, "place", elsewhere)
+    with pytest.raises(DamagedError, match=r"expert:e: e\.safetensors cannot be read: it failed once and then did not"):
+        probe(sources.layout, sources.supply, 1e-5)
+    with pytest.raises(DamagedError, match="cannot be read"):
         merge_weights(sources.layout, sources.supply, Ram(), tmp_path / "out")
     assert not list((tmp_path / "out").glob("*"))
 
@@ -126,7 +148,40 @@ def test_short_reads_are_completed(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     )
     real = os.preadv
     monkeypatch.setattr(os, "preadv", lambda fd, views, place: real(fd, [views[0][:3]], place))
-    assert probe(sources.layout, sources.supply, 1e-5).overlap.counts == (0, 100)
+    found = {}
+    pool = {"a": Average(), "b": Average()}
+    merge_candidates(
+        sources.layout,
+        sources.supply,
+        pool,
+        lambda name, chunk, out, _: found.update({(name, chunk.task.name): out.tobytes()}),
+    )
+    zeros = bytes(200)
+    floats = bytes(400)
+    assert found == {("a", "i"): zeros, ("b", "i"): zeros, ("a", "w"): floats, ("b", "w"): floats}
+
+
+def test_what_a_disk_gives_is_asked_for_ahead_and_what_memory_holds_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sources = lay_out(tmp_path / "in", {"w": data(np.ones(100))}, {"e": {"w": data(np.zeros(100))}})
+    asked: list[tuple[int, int]] = []
+
+    def advise(_descriptor: int, start: int, size: int, advice: int) -> None:
+        if advice == os.POSIX_FADV_WILLNEED:
+            asked.append((start, size))
+
+    monkeypatch.setattr(os, "posix_fadvise", advise)
+    task = sources.layout.shards[0].tensors[0]
+    with open_sources(sources.files, ("e",)) as opened:
+        opened.prepare(0, task.base)
+        span = Span(0, task.base, 0, 50)
+        opened.waited(span, 0.0)
+        assert asked == []
+        end = task.base.start + span.nbytes
+        opened.waited(span, 1.0)
+        opened.waited(Span(0, task.base, 50, 50), 1.0)
+        assert asked == [(end, 16 << 20), (end + (16 << 20), span.nbytes)], "nothing is asked for twice"
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EROFS])

@@ -21,7 +21,7 @@ from ramekin.arm.neurons import Neurons
 from ramekin.checkpoint.tensors import ITEM_SIZES, LowRank
 from ramekin.errors import DamagedError
 from ramekin.merge import orders
-from ramekin.merge.arrays import CHANGE, KINDS
+from ramekin.merge.arrays import CHANGE, KINDS, in_memory
 from ramekin.merge.chunks import cut
 from ramekin.merge.engine import Means, MergedWeights, merge_weights
 from ramekin.merge.grafting import Graft, Grafts, Kept, verify_grafts
@@ -126,7 +126,7 @@ def through(
     out = np.frombuffer(bytearray(raw_of(old)), np.uint8)
     bad = np.zeros(4, np.int64)
     take_over(
-        np.array([row.data_ptr() for row in rows], np.int64),
+        in_memory([row.data_ptr() for row in rows]),
         np.array(kinds, np.uint8),
         np.array([len(old), len(mine)], np.int64),
         1,

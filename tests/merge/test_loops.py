@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from ramekin.merge.arrays import KINDS
+from ramekin.merge.arrays import KINDS, in_memory
 from ramekin.merge.loops.choosing import loops_for
 from ramekin.merge.loops.on_processor import merge_ram
 from ramekin.merge.operators.ram import Patterned
@@ -21,7 +21,7 @@ def through(raw: np.ndarray, kind: str, out_kind: str, out_size: int) -> tuple[b
     limits = np.full(1, n, np.int64)
     coefficients = np.array([0, 1], np.float32)
     merge_ram(
-        np.array([row.ctypes.data for row in rows], np.int64),
+        in_memory([row.ctypes.data for row in rows]),
         kinds,
         limits,
         n,

@@ -51,6 +51,21 @@ def test_what_was_compiled_is_kept_and_loaded_again(place: Path, compiled_names:
     assert compiled_names == ["accumulate"]
 
 
+def test_of_several_processes_one_compiles(tmp_path: Path) -> None:
+    code = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from ramekin.merge.loops import native, on_processor\n"
+        "native._places = lambda: iter([Path(sys.argv[1])])\n"
+        "on_processor.accumulate.load()\n"
+        "print('numba' in sys.modules)"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "kept")]
+    started = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    assert sorted(process.communicate(timeout=120)[0] for process in started) == ["False\n", "False\n", "True\n"]
+    assert [path.suffix for path in (tmp_path / "kept").iterdir()] == [".o"]
+
+
 @pytest.mark.parametrize("damage", [b"", b"short", None])
 def test_damaged_machine_code_is_not_run(place: Path, compiled_names: list[str], damage: bytes | None) -> None:
     assert works(Native(*ADDED))

@@ -24,7 +24,7 @@ from test_properties import HOSTILE, checkpoints
 from ramekin.environment import Processes
 from ramekin.errors import DamagedError, RamekinError, ResourceError, UsageError
 from ramekin.merge import devices, passes
-from ramekin.merge.arrays import BF16, CHANGE, F16, F32, SPARE, blocks_of
+from ramekin.merge.arrays import BF16, CHANGE, F16, F32, SPARE, blocks_of, in_memory
 from ramekin.merge.engine import Means, merge_weights, probe
 from ramekin.merge.loops import choosing
 from ramekin.merge.loops.choosing import Loops, loops_for
@@ -63,7 +63,7 @@ class Sources:
     @property
     def handed(self) -> tuple[np.ndarray, ...]:
         """As the engine hands a chunk over."""
-        return np.array([row.ctypes.data for row in self.rows], np.int64), self.kinds, self.limits
+        return in_memory([row.ctypes.data for row in self.rows]), self.kinds, self.limits
 
 
 def sources(seed: int, experts: int, count: int, *, damaged: bool = False) -> Sources:

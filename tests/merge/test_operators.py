@@ -21,12 +21,12 @@ from test_properties import DTYPES, checkpoints, finite, values
 from ramekin.checkpoint.tensors import ITEM_SIZES
 from ramekin.errors import DamagedError
 from ramekin.merge import passes
-from ramekin.merge.chunks import Chunk, Slot
+from ramekin.merge.chunks import Chunk, Slot, Window
 from ramekin.merge.engine import Means, MergedWeights, merge_candidates, merge_weights
 from ramekin.merge.loops.on_processor import philox
 from ramekin.merge.operators import averaging
 from ramekin.merge.operators.cuts import Bounds, Cut, Selection
-from ramekin.merge.passes import Pass, TensorJob
+from ramekin.merge.passes import Job, Pass, TensorJob
 from ramekin.merge.resources import Resources
 from ramekin.methods import (
     Average,
@@ -45,7 +45,12 @@ from ramekin.methods.base import weights_of
 Made = tuple[dict[str, Data], dict[str, dict[str, Data]]]
 Slow = Callable[[str, np.ndarray, list[np.ndarray], list[str]], np.ndarray]
 
-resources = st.builds(Resources, chunk_bytes=st.integers(1, 64) | st.just(1 << 16), threads=st.integers(1, 4))
+resources = st.builds(
+    Resources,
+    chunk_bytes=st.integers(1, 64) | st.just(1 << 16),
+    threads=st.integers(1, 4),
+    window_bytes=st.integers(1, 64) | st.just(1 << 16),
+)
 samples = st.sampled_from([(256, 128), (1, 1), (2, 2), (3, 1), (1, 7)])
 shares = st.sampled_from([0.2, 0.5, 1 / 3, 0.9]) | st.floats(0.001, 1)
 
@@ -418,7 +423,8 @@ def test_products_are_the_same_bits_whatever_the_chunks_and_whoever_else_looks(
     experts = {f"e{t}": {"w": data(start.values + generator.standard_normal(15005), "F32", shape)} for t in range(3)}
     sources = lay_out(tmp_path / "in", {"w": start}, experts)
     one, each = ModelStock(), ModelStock(filter_wise=True)
-    for how in (Resources(1 << 20, 1), Resources(4096, 3), Resources(9000, 2), Resources(30_000, 2)):
+    hows = [Resources(1 << 20, 1), Resources(4096, 3), Resources(9000, 2), Resources(30_000, 2)]
+    for how in (*hows, Resources(1 << 20, 2, window_bytes=40_000)):
         for methods_ in ({"one": one}, {"each": each}, {"one": one, "each": each, "ties": Ties()}):
             merge_candidates(sources.layout, sources.supply, methods_, lambda *_: None, means=Means(how))
     assert len(found) == 1 + 5, "of the tensor, and of each filter"
@@ -466,7 +472,11 @@ CANDIDATES: Mapping[str, Method] = {
 
 
 @pytest.mark.parametrize("dtypes", [("BF16",) * 4, ("F16", "F32", "BF16", "F16")], ids=["bf16", "mixed"])
-@pytest.mark.parametrize("how", [Resources(1 << 20, 1), Resources(2500, 4)], ids=["large", "small"])
+@pytest.mark.parametrize(
+    "how",
+    [Resources(1 << 20, 1), Resources(2500, 4), Resources(1 << 20, 2, window_bytes=5000)],
+    ids=["large", "small", "in pieces"],
+)
 def test_candidates_are_what_each_would_be_alone(
     dtypes: tuple[str, ...], how: Resources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -497,15 +507,52 @@ def test_candidates_share_what_is_read(
     names: tuple[str, ...], reads: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sources = checkpoint(tmp_path / "in")
-    read = []
-    open_sources = Pass._open_sources
+    read: list[int] = []
 
-    def counted(self: Pass, tensor: TensorJob, chunk: Chunk, slot: Slot) -> None:
+    def note(chunk: Chunk) -> None:
         parts = (chunk.task.base, *chunk.task.experts)
         read.append(sum(chunk.present(part) * ITEM_SIZES[part.dtype] for part in parts))
-        open_sources(self, tensor, chunk, slot)
 
-    monkeypatch.setattr(Pass, "_open_sources", counted)
+    before, as_it_goes = Pass._read_before, Pass._read_as_it_goes
+
+    def read_before(self: Pass, window: Window, tensor: TensorJob, piece: Chunk) -> None:
+        note(piece)
+        before(self, window, tensor, piece)
+
+    def read_as_it_goes(self: Pass, job: Job, slot: Slot, window: Window) -> None:
+        note(job.chunk)
+        as_it_goes(self, job, slot, window)
+
+    monkeypatch.setattr(Pass, "_read_before", read_before)
+    monkeypatch.setattr(Pass, "_read_as_it_goes", read_as_it_goes)
     methods_ = {name: CANDIDATES[name] for name in names}
     merge_candidates(sources.layout, sources.supply, methods_, lambda *_: None, means=Means(Resources(4000, 3)))
     assert sum(read) == reads * sources.layout.input_bytes
+
+
+@pytest.mark.parametrize("dtypes", [("BF16",) * 4, ("F32", "BF16", "F16", "F32")], ids=["alike", "mixed"])
+@pytest.mark.parametrize("name", CANDIDATES)
+def test_a_loop_reads_the_files_a_window_at_a_time(name: str, dtypes: tuple[str, ...], tmp_path: Path) -> None:
+    """Tensors of several windows, of an odd number of elements, one source shorter."""
+    generator, size = np.random.default_rng(4), 30_011
+    start = generator.choice([0.5, -0.0, 1e-3, 3.0, -2.0], size)
+    base, *experts = (
+        data(start[:n] + (generator.choice([0, 0, 0.25, -0.25, 1e-6], n) if t else 0), dtype, (n,))
+        for t, (dtype, n) in enumerate(zip(dtypes, (size, size, size, size - 9000), strict=True))
+    )
+    sources = lay_out(tmp_path / "in", {"w": base}, {n: {"w": each} for n, each in zip("abc", experts, strict=True)})
+    hows = [Resources(1 << 17, 2, window_bytes=1), Resources(1 << 20, 1), Resources(20_000, 3, window_bytes=30_000)]
+    assert hows[0].row_bytes(3) < base.values.size, "several windows"
+    found = []
+    for i, how in enumerate(hows):
+        merge_weights(sources.layout, sources.supply, CANDIDATES[name], tmp_path / str(i), means=Means(how))
+        found.append(read_tensors(tmp_path / str(i))["w"].raw)
+    for how in hows:  # two want to see it, so it is read for both
+        both, parts = dict.fromkeys("xy", CANDIDATES[name]), dict.fromkeys("xy", b"")
+
+        def take(n: str, _: Chunk, out: np.ndarray, __: np.ndarray, parts: dict[str, bytes] = parts) -> None:
+            parts[n] += out.tobytes()
+
+        merge_candidates(sources.layout, sources.supply, both, take, means=Means(how))
+        found += parts.values()
+    assert found == [found[0]] * 9

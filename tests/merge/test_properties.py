@@ -29,7 +29,9 @@ HOSTILE = (
 
 values = st.sampled_from(HOSTILE) | st.floats(width=16, allow_nan=False, allow_infinity=False)
 shapes = st.lists(st.integers(0, 5), max_size=3).map(tuple)
-resources = st.builds(Resources, chunk_bytes=st.integers(1, 64), threads=st.integers(1, 4))
+resources = st.builds(
+    Resources, chunk_bytes=st.integers(1, 64), threads=st.integers(1, 4), window_bytes=st.integers(1, 64)
+)
 
 
 def finite(numbers: list[float], dtype: str) -> Data:

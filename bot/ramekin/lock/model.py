@@ -13,7 +13,7 @@ FileName = Annotated[str, Field(pattern=rf"^{_PART_OF_PATH}(?:/{_PART_OF_PATH})*
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True)
 
 
 class PinnedFile(_Part):
@@ -102,7 +102,7 @@ class Lock(_Part):
     experts: dict[str, PinnedSource]
     data: dict[str, PinnedSource] = {}
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True, populate_by_name=True)
 
     @property
     def sources(self) -> dict[str, PinnedSource]:

@@ -9,13 +9,14 @@ from typing import TypeVar
 import numpy as np
 
 from ramekin.checkpoint.tensors import ITEM_SIZES, LowRank
-from ramekin.merge.arrays import BLOCK, KINDS, Bytes, Counts
-from ramekin.merge.mapping import Piece
+from ramekin.merge.arrays import BLOCK, FILE, KINDS, LOST, Bytes, Counts, in_memory
 from ramekin.merge.resources import Resources
 from ramekin.plan.layout import Part, TensorTask
 
 _J = TypeVar("_J")
 _CHANGE_SIZE = 4  # what an adapter adds is formed in float32
+_LINE = 64  # bytes of a cache line, which what there is of each source begins with
+_READ = 128 << 10  # bytes that a loop reads at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,11 @@ class Chunk:
             return self.count
         return min(max(part.numel - self.first, 0), self.count)
 
+    def pieces(self, piece_bytes: int, row: int = 0) -> Iterator["Chunk"]:
+        """The chunk in order, cut as `cut` does, for what needs less of it at a time; none of an empty one."""
+        for first, count in _runs(self.first, self.count, max(1, piece_bytes // element_bytes(self.task)), row):
+            yield Chunk(self.task, first, count, last=self.last and first + count == self.first + self.count)
+
 
 def element_bytes(task: TensorTask) -> int:
     """Bytes of the widest element that any buffer must hold for a tensor."""
@@ -69,76 +75,115 @@ def cut(task: TensorTask, chunk_bytes: int, row: int = 0) -> Iterator[Chunk]:
         row: If not 0, chunks end at multiples of so many elements, or, within such a row, of a block; then they have
             at least a block.
     """
-    step = max(1, chunk_bytes // element_bytes(task))
-    first = 0
-    while first < task.numel or first == 0:
-        count = min(step, task.numel - first)
-        if row and count < task.numel - first:
-            within = first % row
-            if not within and step >= row:
-                count = step // row * row
-            else:
-                count = min(max(step // BLOCK, 1) * BLOCK, row - within, task.numel - first)
+    for first, count in _runs(0, task.numel, max(1, chunk_bytes // element_bytes(task)), row):
         yield Chunk(task, first, count, last=first + count == task.numel)
+    if not task.numel:
+        yield Chunk(task, 0, 0, last=True)
+
+
+def _runs(first: int, count: int, step: int, row: int) -> Iterator[tuple[int, int]]:
+    """First element and number of elements of each run of at most `step`."""
+    end = first + count
+    while first < end:
+        most = step
+        if row and step < end - first:
+            within = first % row
+            whole = not within and step >= row
+            most = step // row * row if whole else min(max(step // BLOCK, 1) * BLOCK, row - within)
+        count = min(most, end - first)
+        yield first, count
         first += count
-        if not count:
-            return
 
 
-@dataclass(frozen=True)
-class Slot:
-    """What belongs to one chunk in flight, for N experts and one or more results.
+class Window:
+    """What one thread has of all sources at a time, for N experts: so little that it stays in the processor's caches.
+
+    Either it is filled before the loops begin, or the loops read the files as they go.
+
+    Args:
+        experts: N.
+        size: Bytes of one source.
+        loops: How many go over it: what is wrong with the sources, each of them finds.
+        thresholds: By how many thresholds patterns are counted.
 
     Attributes:
-        places: `[N + 1]`, addresses of base and experts while the chunk is at work.
+        places: `[N + 1, COLUMNS]`, where what there is of base and experts is.
         kinds: `[N + 1]`, their element types, as the loops number them.
-        limits: `[N]`, how many of the chunk's elements each expert has.
-        kept: What is at these addresses.
-        outs: `[results, bytes]`.
+        limits: `[N]`, how many of the piece's elements each expert has.
         counts: `[thresholds, 2**N]`, elements by pattern.
-        bad: `[N + 2]`, faults found in each source and, last, in the output.
+        bad: `[N + 2]`, faults that the loop at work has found in each source and, last, in the output.
     """
 
-    places: Counts
-    kinds: Bytes
-    limits: Counts
-    kept: list[Piece]
-    outs: Bytes
-    counts: Counts
-    bad: Counts
+    def __init__(self, experts: int, size: int, loops: int = 1, thresholds: int = 1) -> None:
+        self._rows: Bytes = np.empty((experts + 1, -(-size // _LINE) * _LINE), np.uint8)
+        self._room = min(size, _READ)
+        self.places = in_memory([row.ctypes.data for row in self._rows])
+        self.kinds: Bytes = np.zeros(experts + 1, np.uint8)
+        self.limits: Counts = np.zeros(experts, np.int64)
+        self.counts: Counts = np.zeros((thresholds, 1 << experts), np.int64)
+        self._bad: Counts = np.zeros((loops, experts + 2), np.int64)
+        self._by_loop = [*self._bad]
+        self.bad = self._by_loop[0]
 
     @property
     def sources(self) -> tuple[Counts, Bytes, Counts]:
         """What every loop takes first."""
         return self.places, self.kinds, self.limits
 
+    def expect(self, source: int, kind: int, elements: int, size: int) -> Bytes:
+        """Room for so many bytes of a source, of an element type, which the caller fills."""
+        self._say(source, kind, elements)
+        self.places[source, FILE] = -1
+        return self._rows[source, :size]
+
+    def read_from(self, source: int, kind: int, elements: int, file: int, start: int) -> None:
+        """Say which file a loop is to read a source's elements from, and from which byte on."""
+        self._say(source, kind, elements)
+        self.places[source, FILE:] = file, start, elements, self._room, 0, 0, 0
+
+    @property
+    def lost(self) -> list[int]:
+        """The sources of which a loop could not read something."""
+        return np.flatnonzero(self.places[:, LOST]).tolist()
+
+    def _say(self, source: int, kind: int, elements: int) -> None:
+        self.kinds[source] = kind
+        if source:
+            self.limits[source - 1] = elements
+
+    def turn_to(self, loop: int) -> None:
+        """Say which loop is next."""
+        self.bad = self._by_loop[loop]
+
+    def give(self, counts: Counts, bad: Counts) -> None:
+        """Say what was found since the last time; what several loops found in a source is told once."""
+        counts[:] = self.counts
+        bad[:-1], bad[-1] = self._bad[:, :-1].max(axis=0), self._bad[:, -1].sum()
+        self.counts[:], self._bad[:] = 0, 0
+
+
+@dataclass(frozen=True)
+class Slot:
+    """What comes of one chunk in flight, for N experts and one or more results.
+
+    Attributes:
+        outs: `[results, bytes]`.
+        counts: `[thresholds, 2**N]`, elements by pattern.
+        bad: `[N + 2]`, faults found in each source and, last, in the output.
+    """
+
+    outs: Bytes
+    counts: Counts
+    bad: Counts
+
     @classmethod
     def make(cls, experts: int, out_bytes: int = 0, results: int = 1, thresholds: int = 1) -> "Slot":
         """Buffers for so many bytes of each result, and for the counts by each threshold."""
         return cls(
-            places=np.zeros(experts + 1, np.int64),
-            kinds=np.zeros(experts + 1, np.uint8),
-            limits=np.zeros(experts, np.int64),
-            kept=[],
             outs=np.empty((results, out_bytes), np.uint8),
             counts=np.zeros((thresholds, 1 << experts), np.int64),
             bad=np.zeros(experts + 2, np.int64),
         )
-
-    def put(self, source: int, kind: int, held: Piece | None, limit: int) -> None:
-        """Say what a source has of the chunk: an element type, elements in memory, and how many."""
-        if held:
-            self.kept.append(held)
-        self.places[source], self.kinds[source] = held.address if held else 0, kind
-        if source:
-            self.limits[source - 1] = limit
-
-    def drop(self) -> None:
-        """Give back the sources' memory."""
-        for held in self.kept:
-            held.drop()
-        self.kept.clear()
-        self.places[:] = 0
 
 
 @dataclass(frozen=True)

@@ -163,7 +163,7 @@ def merge_candidates(
     ]
     with means.progress.bar("candidates", layout.input_bytes) as bar:
         for step in (step for shard in layout.shards for step in supply.steps(shard)):
-            with supply.holding(step) as files, open_sources(files, layout.experts, means.resources) as sources:
+            with supply.holding(step) as files, open_sources(files, layout.experts) as sources:
                 tally = Tally(sources, bar)
                 with closing(Pass(sources, means.resources, operators).over(step.tensors)) as chunks:
                     for chunk, slot, tensor in chunks:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -15,8 +16,6 @@ from ramekin.errors import DamagedError, ResourceError
 from ramekin.merge.arrays import KINDS, Bytes, Floats
 from ramekin.merge.chunks import Chunk
 from ramekin.merge.loops.on_processor import load
-from ramekin.merge.mapping import Extents, Piece
-from ramekin.merge.resources import Resources
 from ramekin.plan.layout import Part, Shard
 
 SourceFiles = Mapping[str, Mapping[str, Path]]
@@ -61,7 +60,35 @@ class Factors:
     b: Floats
 
 
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Some consecutive elements of a source's tensor.
+
+    Attributes:
+        source: Its number, the base's 0.
+        tensor: The tensor.
+        first: Index of the first element.
+        count: Number of elements.
+    """
+
+    source: int
+    tensor: Tensor
+    first: int
+    count: int
+
+    @property
+    def start(self) -> int:
+        """The tensor's byte that they begin with."""
+        return self.first * ITEM_SIZES[self.tensor.dtype]
+
+    @property
+    def nbytes(self) -> int:
+        """How many bytes they are."""
+        return self.count * ITEM_SIZES[self.tensor.dtype]
+
+
 _AHEAD: Final = 16 << 20  # bytes that the system is asked to fetch before they are needed
+_FAST: Final = 1e9  # bytes a second: what takes longer than this has not come from the page cache
 
 
 def roles_of(experts: Iterable[str]) -> tuple[str, ...]:
@@ -76,19 +103,14 @@ class OpenSources:
         files: Where the files are.
         roles: The sources, base first.
         stack: Closes what is opened.
-        resources: How much of them may be mapped.
     """
 
-    def __init__(self, files: SourceFiles, roles: tuple[str, ...], stack: ExitStack, resources: Resources) -> None:
+    def __init__(self, files: SourceFiles, roles: tuple[str, ...], stack: ExitStack) -> None:
         self.roles = roles
         self._files = files
         self._stack = stack
         self._open: dict[tuple[int, str], int] = {}
-        experts = len(roles) - 1
-        size, longest = resources.extent_bytes(experts), resources.reading_bytes(experts)
-        self._extents = [Extents(size, longest) for _ in roles]
-        for extents in self._extents:
-            stack.callback(extents.close)
+        self._asked: dict[int, int] = {}
 
     def prepare(self, source: int, part: Part) -> None:
         """Open the files of what a source has of a tensor, so that `read` finds it open in every thread.
@@ -131,6 +153,7 @@ class OpenSources:
         """
         descriptor = self._open[source, tensor.file]
         place, view = tensor.start + start, into
+        started = time.perf_counter()
         try:
             while view:
                 got = os.preadv(descriptor, [view], place)
@@ -138,9 +161,35 @@ class OpenSources:
                     raise self._truncated(source, tensor, place)
                 view, place = view[got:], place + got
         except OSError as error:
-            raise DamagedError(
-                f"{self.name(source, tensor)} cannot be read: {error.strerror}", "check the disk, fetch it again"
-            ) from error
+            raise self._unreadable(source, tensor, error.strerror) from error
+        self._waited(descriptor, place, len(into), time.perf_counter() - started)
+
+    def place(self, span: Span) -> tuple[int, int]:
+        """The file's descriptor, and the byte in it that a span begins with, for whoever reads by himself."""
+        return self._open[span.source, span.tensor.file], span.tensor.start + span.start
+
+    def waited(self, span: Span, seconds: float) -> None:
+        """Whoever has read a span by himself waited so long."""
+        descriptor, start = self.place(span)
+        self._waited(descriptor, start + span.nbytes, span.nbytes, seconds)
+
+    def lost(self, span: Span) -> DamagedError:
+        """Why whoever read a span by himself could not: it is read once more."""
+        try:
+            self.read(span.source, span.tensor, span.start, np.empty(span.nbytes, np.uint8).data)
+        except DamagedError as error:
+            return error
+        return self._unreadable(span.source, span.tensor, "it failed once and then did not")
+
+    def _waited(self, descriptor: int, place: int, size: int, seconds: float) -> None:
+        """Have the system fetch what comes after a place, if what came before it has come from a disk.
+
+        It is not asked otherwise: for what it has in memory, asking takes as long as reading.
+        """
+        begin, end = max(place, self._asked.get(descriptor, 0)), place + _AHEAD
+        if seconds > size / _FAST and begin < end:
+            self._asked[descriptor] = end
+            os.posix_fadvise(descriptor, begin, end - begin, os.POSIX_FADV_WILLNEED)
 
     def whole(self, chunk: Chunk) -> Bytes:
         """The base's bytes of a chunk.
@@ -154,16 +203,6 @@ class OpenSources:
         if chunk.count:
             self.read(0, tensor, chunk.first * size, found.data)
         return found
-
-    def piece(self, source: int, tensor: Tensor, start: int, size: int) -> Piece:
-        """Some bytes of a tensor in memory, to be dropped after use; the system is asked for what follows them.
-
-        Raises:
-            DamagedError: The file ends too early or cannot be read.
-        """
-        descriptor, place = self._open[source, tensor.file], tensor.start + start
-        os.posix_fadvise(descriptor, place + _AHEAD, size, os.POSIX_FADV_WILLNEED)  # each page is asked for once
-        return self._extents[source].piece(descriptor, place, size, lambda into: self.read(source, tensor, start, into))
 
     def name(self, source: int, tensor: Tensor) -> str:
         """A source's file as messages name it."""
@@ -184,6 +223,9 @@ class OpenSources:
         os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_SEQUENTIAL)
         return descriptor
 
+    def _unreadable(self, source: int, tensor: Tensor, why: str | None) -> DamagedError:
+        return DamagedError(f"{self.name(source, tensor)} cannot be read: {why}", "check the disk, fetch it again")
+
     def _truncated(self, source: int, tensor: Tensor, size: int) -> DamagedError:
         return DamagedError(
             f"{self.name(source, tensor)} ends after {size:,} bytes, within tensor `{tensor.name}`",
@@ -192,7 +234,7 @@ class OpenSources:
 
 
 @contextmanager
-def open_sources(files: SourceFiles, experts: Iterable[str], resources: Resources) -> Iterator[OpenSources]:
+def open_sources(files: SourceFiles, experts: Iterable[str]) -> Iterator[OpenSources]:
     """Open sources for as long as the context lasts."""
     with ExitStack() as stack:
-        yield OpenSources(files, roles_of(experts), stack, resources)
+        yield OpenSources(files, roles_of(experts), stack)

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from ramekin.checkpoint.tensors import ITEM_SIZES, Tensor
 from ramekin.errors import DamagedError
 from ramekin.merge.arrays import Bytes, Counts
-from ramekin.merge.chunks import Chunk, Slot
+from ramekin.merge.chunks import Chunk, Window
 from ramekin.merge.files import SourceFiles
 from ramekin.merge.loops.on_processor import take_over
 from ramekin.merge.operators.base import Operator, Sampler, TensorWork
@@ -106,11 +106,15 @@ class _Grafted(TensorWork):
         self._owner = owner
 
     @property
+    def whole(self) -> bool:
+        return self._inner.whole
+
+    @property
     def looking(self) -> bool:
         return self._inner.looking
 
-    def look(self, chunk: Chunk, slot: Slot) -> object:
-        return self._inner.look(chunk, slot)
+    def look(self, chunk: Chunk, window: Window) -> object:
+        return self._inner.look(chunk, window)
 
     def take(self, chunk: Chunk, seen: object) -> None:
         self._inner.take(chunk, seen)
@@ -121,13 +125,13 @@ class _Grafted(TensorWork):
     def abandon(self) -> None:
         self._inner.abandon()
 
-    def merge(self, chunk: Chunk, slot: Slot, out: Bytes) -> None:
-        self._inner.merge(chunk, slot, out)
+    def merge(self, chunk: Chunk, window: Window, out: Bytes) -> None:
+        self._inner.merge(chunk, window, out)
         task = chunk.task
         given = [(graft.expert, graft.positions(task.shape, chunk.first, chunk.count)) for graft in self._grafts]
         self._owner.note(chunk, checksum(out[: chunk.out_bytes], task.dtype, [positions for _, positions in given]))
         for expert, positions in given:
-            take_over(*slot.sources, expert, positions, out, chunk.out_kind, slot.bad)
+            take_over(*window.sources, expert, positions, out, chunk.out_kind, window.bad)
 
 
 def checksum(data: Bytes, dtype: str, without: Sequence[Counts]) -> int:

@@ -85,7 +85,7 @@ class Counting:
         mine = []
         with means.progress.bar("statistics", layout.input_bytes) as bar:
             for step in (step for shard in layout.shards for step in supply.steps(shard)):
-                with supply.holding(step) as files, open_sources(files, layout.experts, means.resources) as sources:
+                with supply.holding(step) as files, open_sources(files, layout.experts) as sources:
                     tally = Tally(sources, part_of(bar, step, team), len(self.thresholds))
                     _go_over(Pass(sources, means.resources, thresholds=self.thresholds), step.tensors, tally, team)
                 mine.append(tally.found())
@@ -170,7 +170,7 @@ class Writing:
         operator = operator_for(self.method, self.experts, self.overlap, loops, counting=counting)
         if self.grafts:
             operator = Grafting(operator, self.grafts, kept)
-        with supply.holding(step) as files, open_sources(files, self.experts, means.resources) as sources:
+        with supply.holding(step) as files, open_sources(files, self.experts) as sources:
             tally = Tally(sources, part_of(bar, step, team))
             thresholds = () if self.threshold is None else (self.threshold,)
             merging = Pass(

@@ -1,5 +1,7 @@
 """One pass over the inputs: what is read, looked at, merged and written of each chunk, in any thread."""
 
+import threading
+import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -8,11 +10,10 @@ import numpy as np
 
 from ramekin.checkpoint.tensors import ITEM_SIZES, LowRank, Tensor
 from ramekin.merge.arrays import CHANGE, F32, KINDS, Bytes, Floats, Words
-from ramekin.merge.chunks import Chunk, Landing, Slot, cut, element_bytes, in_order
-from ramekin.merge.files import Factors, OpenSources
+from ramekin.merge.chunks import Chunk, Landing, Slot, Window, cut, element_bytes, in_order
+from ramekin.merge.files import Factors, OpenSources, Span
 from ramekin.merge.loops.choosing import Loops, loops_for
 from ramekin.merge.loops.on_processor import form_changes, magnitudes
-from ramekin.merge.mapping import Piece
 from ramekin.merge.operators import Operator, TensorWork
 from ramekin.merge.resources import Resources
 from ramekin.plan.layout import Part, TensorTask
@@ -47,13 +48,15 @@ class Job:
 
     Attributes:
         lookers: Numbers of the operators that look at it; none where it is finished.
-        seen: What looking found, by the number of the operator.
+        row: Where its pieces may end, as its own end: see `TensorWork.row`.
+        seen: What looking found in each piece, and the number of the operator.
     """
 
     tensor: TensorJob
     chunk: Chunk
     lookers: Sequence[int] = ()
-    seen: dict[int, object] = field(default_factory=dict)
+    row: int = 0
+    seen: list[tuple[Chunk, int, object]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -87,21 +90,27 @@ class Pass:
             DamagedError: A file is absent or ends too early.
             ResourceError: The disk is full.
         """
-        experts = len(self.sources.roles) - 1
+        experts, here = len(self.sources.roles) - 1, threading.local()
+        results, thresholds = max(1, len(self.operators)), max(1, len(self.thresholds))
         tasks = tuple(tasks)
         for task in tasks:
-            self._look_at_sizes(task)
+            for source, part in enumerate((task.base, *task.experts)):
+                self.sources.prepare(source, part)
 
         def slot() -> Slot:
-            results, thresholds = max(1, len(self.operators)), max(1, len(self.thresholds))
             return Slot.make(experts, self.resources.out_bytes, results, thresholds)
 
-        for job, buffers in in_order(self._jobs(tasks), self._work, slot, self.resources):
+        def work(job: Job, slot: Slot) -> None:
+            if not hasattr(here, "window"):
+                here.window = Window(experts, self.resources.row_bytes(experts), max(results, thresholds), thresholds)
+            self._work(job, slot, here.window)
+
+        for job, found in in_order(self._jobs(tasks), work, slot, self.resources):
             if not job.lookers:
-                yield job.chunk, buffers, job.tensor
+                yield job.chunk, found, job.tensor
             else:
-                for number, seen in job.seen.items():
-                    job.tensor.works[number].take(job.chunk, seen)
+                for piece, number, seen in job.seen:
+                    job.tensor.works[number].take(piece, seen)
 
     def _jobs(self, tasks: Iterable[TensorTask]) -> Iterator[Job | Landing]:
         """Look at each tensor for as long as an operator wants to, then finish it."""
@@ -116,9 +125,14 @@ class Pass:
             yield from (Job(tensor, chunk) for chunk in cut(task, self._chunk_bytes(tensor)))
 
     def _chunk_bytes(self, tensor: TensorJob) -> int:
-        """Bytes of one source in a chunk; more where only counting is to be done, on what files hold."""
-        alone = not self.operators and not tensor.factors and tensor.task.operation != "copy"
-        return self.resources.reading_bytes(len(tensor.task.experts)) if alone else self.resources.chunk_bytes
+        """Bytes of one source in a chunk."""
+        if any(work.whole for work in tensor.works) and not self._direct(tensor):
+            return self._piece_bytes(tensor)
+        alone = not self.operators and tensor.task.operation != "copy"
+        return self.resources.counting_bytes if alone else self.resources.chunk_bytes
+
+    def _piece_bytes(self, tensor: TensorJob) -> int:
+        return self.resources.piece_bytes(len(tensor.task.experts))
 
     def _looks(self, tensor: TensorJob) -> Iterator[Job]:
         """One look for all operators whose chunks may end at the same places."""
@@ -129,7 +143,7 @@ class Pass:
             lookers = [number for number, own in looking.items() if (own or rows[0]) == row]
             most = [tensor.works[number].most * element_bytes(tensor.task) for number in lookers]
             size = min([self.resources.chunk_bytes, *filter(None, most)])
-            yield from (Job(tensor, chunk, lookers) for chunk in cut(tensor.task, size, row))
+            yield from (Job(tensor, chunk, lookers, row) for chunk in cut(tensor.task, size, row))
 
     def _begin(self, task: TensorTask) -> TensorJob:
         factors = {
@@ -145,77 +159,89 @@ class Pass:
 
         return TensorJob(task, tuple(operator.on(task, sample) for operator in self.operators), factors)
 
-    def _work(self, job: Job, slot: Slot) -> None:
+    def _work(self, job: Job, slot: Slot, window: Window) -> None:
         try:
-            self._do(job, slot)
+            self._do(job, slot, window)
         except BaseException:
             for work in job.tensor.works:
                 work.abandon()
             raise
 
-    def _do(self, job: Job, slot: Slot) -> None:
+    def _do(self, job: Job, slot: Slot, window: Window) -> None:
         chunk = job.chunk
-        slot.counts[:] = 0
-        slot.bad[:] = 0
         if chunk.task.operation == "copy":
             self._copy(chunk, slot)
         else:
-            try:
-                self._open_sources(job.tensor, chunk, slot)
-                self._compute(job, slot)
-            finally:
-                slot.drop()
-            self._look_at_sizes(chunk.task)
+            if self._direct(job.tensor, job.lookers):
+                self._read_as_it_goes(job, slot, window)
+            else:
+                for piece in chunk.pieces(self._piece_bytes(job.tensor), job.row):
+                    self._read_before(window, job.tensor, piece)
+                    self._compute(job, piece, slot, window)
+            window.give(slot.counts, slot.bad)
         if self.write and not job.lookers:
             for number in range(len(self.operators)):
                 self.write(chunk, number, slot.outs[number, : chunk.out_bytes])
 
-    def _compute(self, job: Job, slot: Slot) -> None:
-        chunk = job.chunk
-        self._loops.begin()
-        if job.lookers:
-            for number in job.lookers:
-                job.seen[number] = job.tensor.works[number].look(chunk, slot)
-        elif not any(operator.counts for operator in self.operators):
-            self._count(chunk, slot)
-        for number, work in enumerate(() if job.lookers else job.tensor.works):
-            found = slot.bad.copy()
-            work.merge(chunk, slot, slot.outs[number])
-            # Every loop counts what is wrong with the sources; it is told once.
-            slot.bad[:-1] = np.maximum(found[:-1], slot.bad[:-1] - found[:-1])
+    def _direct(self, tensor: TensorJob, lookers: Sequence[int] = ()) -> bool:
+        """Whether a loop can read the files itself: what several want is read once for all, and a GPU reads none."""
+        merging = () if lookers else self.operators
+        counting = 0 if lookers or any(operator.counts for operator in merging) else len(self.thresholds)
+        several = len(lookers) + len(merging) + counting > 1
+        return not (several or tensor.factors or self.resources.device == "cuda")
 
-    def _count(self, chunk: Chunk, slot: Slot) -> None:
-        """Count the patterns by every threshold; what is wrong with the sources is told once."""
-        for threshold, counts in zip(self.thresholds, slot.counts, strict=False):
-            slot.bad[:] = 0
-            self._loops.count_patterns(*slot.sources, chunk.count, np.float32(threshold), counts, slot.bad)
-
-    def _open_sources(self, tensor: TensorJob, chunk: Chunk, slot: Slot) -> None:
-        """Have all that the sources have of a chunk in memory."""
-        for source, part in enumerate((tensor.task.base, *tensor.task.experts)):
+    def _read_as_it_goes(self, job: Job, slot: Slot, window: Window) -> None:
+        """Have the loop read what it needs, and ask for what comes next if it had to wait."""
+        chunk, read = job.chunk, list[Span]()
+        for source, part in enumerate((chunk.task.base, *chunk.task.experts)):
             present = chunk.present(part)
-            held: Piece | None = None
+            if not isinstance(part, Tensor) or not present:
+                window.expect(source, 0, 0, 0)
+                continue
+            span = Span(source, part, chunk.first, present)
+            window.read_from(source, KINDS[part.dtype], present, *self.sources.place(span))
+            read.append(span)
+        started = time.perf_counter() - time.thread_time()
+        self._compute(job, chunk, slot, window)
+        waited = time.perf_counter() - time.thread_time() - started
+        lost = window.lost
+        for span in read:
+            if span.source in lost:
+                raise self.sources.lost(span)
+            self.sources.waited(span, waited)
+
+    def _compute(self, job: Job, piece: Chunk, slot: Slot, window: Window) -> None:
+        """Have the loops go over a piece of a chunk, or all of it."""
+        self._loops.begin()
+        works = job.tensor.works
+        if job.lookers:
+            job.seen.extend((piece, number, works[number].look(piece, window)) for number in job.lookers)
+            return
+        if not any(operator.counts for operator in self.operators):
+            for number, (threshold, counts) in enumerate(zip(self.thresholds, window.counts, strict=False)):
+                window.turn_to(number)
+                self._loops.count_patterns(*window.sources, piece.count, np.float32(threshold), counts, window.bad)
+        size = ITEM_SIZES[piece.task.dtype]
+        start = (piece.first - job.chunk.first) * size
+        for number, work in enumerate(works):
+            window.turn_to(number)
+            work.merge(piece, window, slot.outs[number, start : start + piece.count * size])
+
+    def _read_before(self, window: Window, tensor: TensorJob, piece: Chunk) -> None:
+        """Have all that the sources have of a piece in memory."""
+        for source, part in enumerate((tensor.task.base, *tensor.task.experts)):
+            present = piece.present(part)
             if isinstance(part, LowRank):
-                held = Piece.of(self._form(tensor, source, part, chunk.first, chunk.count))
-            elif part and present:
-                size = ITEM_SIZES[part.dtype]
-                held = self.sources.piece(source, part, chunk.first * size, present * size)
-            slot.put(source, _kind(part), held, present)
+                self._form(tensor, source, part, piece.first, window.expect(source, CHANGE, present, 4 * present))
+                continue
+            size = ITEM_SIZES[part.dtype] if part else 0
+            into = window.expect(source, _kind(part), present, present * size)
+            if part and present:
+                self.sources.read(source, part, piece.first * size, into.data)
 
-    def _look_at_sizes(self, task: TensorTask) -> None:
-        """See that the files are as long as they should be: what a mapping has beyond a file's end reads as zeros.
-
-        Raises:
-            DamagedError: One is not.
-        """
-        for source, part in enumerate((task.base, *task.experts)):
-            self.sources.prepare(source, part)
-
-    def _form(self, tensor: TensorJob, source: int, part: LowRank, first: int, count: int) -> Bytes:
+    def _form(self, tensor: TensorJob, source: int, part: LowRank, first: int, into: Bytes) -> None:
         factors = tensor.factors[source]
-        formed: Floats = np.empty(count, np.float32)
-        form_changes(factors.a, factors.b, np.float32(part.scaling), part.transposed, first, formed)
-        return formed.view(np.uint8)
+        form_changes(factors.a, factors.b, np.float32(part.scaling), part.transposed, first, into.view(np.float32))
 
     def _read(self, source: int, tensor: Tensor, first: int, count: int) -> Bytes:
         size = ITEM_SIZES[tensor.dtype]
@@ -233,19 +259,21 @@ class Pass:
             pieces = [(int(start), _PLACE) for start in starts]
         count = sum(piece[1] for piece in pieces)
         experts = len(task.experts)
-        slot = Slot.make(experts)
+        window = Window(experts, count * element_bytes(task))
         for source, part in enumerate((task.base, *task.experts)):
             found = np.concatenate([self._piece(tensor, source, part, first, size) for first, size in pieces])
             kind = _kind(part)
-            slot.put(source, kind, Piece.of(found), len(found) // (2 if kind < F32 else 4))
+            window.expect(source, kind, len(found) // (2 if kind < F32 else 4), len(found))[:] = found
         sampled: Words = np.empty((experts, count), np.uint32)
         for expert in range(experts):
-            magnitudes(*slot.sources, count, expert, sampled[expert], slot.bad)
+            magnitudes(*window.sources, count, expert, sampled[expert], window.bad)
         return sampled.reshape(experts, len(pieces), -1)
 
     def _piece(self, tensor: TensorJob, source: int, part: Part, first: int, count: int) -> Bytes:
         if isinstance(part, LowRank):
-            return self._form(tensor, source, part, first, count)
+            formed: Floats = np.empty(count, np.float32)
+            self._form(tensor, source, part, first, formed.view(np.uint8))
+            return formed.view(np.uint8)
         if part is None:
             return np.empty(0, np.uint8)
         return self._read(source, part, first, min(max(part.numel - first, 0), count))
@@ -253,6 +281,7 @@ class Pass:
     def _copy(self, chunk: Chunk, slot: Slot) -> None:
         base = self._read(0, chunk.task.base, chunk.first, chunk.count)
         slot.outs[:, : len(base)] = base
+        slot.counts[:], slot.bad[:] = 0, 0
         for t, part in enumerate(chunk.task.experts):
             if isinstance(part, Tensor):
                 other = self._read(t + 1, part, chunk.first, chunk.present(part))

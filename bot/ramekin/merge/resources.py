@@ -6,18 +6,12 @@ from typing import Final, Literal
 
 _MOST_THREADS: Final = 16  # beyond that, copying out of the page cache and hashing the output are what one waits for
 _LEAST_ROW: Final = 8 << 10  # a block of the loops
-_EXTENT: Final = 8 << 20  # bytes of a file that are mapped at a time: twice as many took longer, and varied the peak
-_MAPPED: Final = 128 << 20  # bytes of all sources' two extents, where there are many sources
-_READING: Final = 128 << 20  # bytes of all threads' pieces, where there are many threads
 _CUT_BINS: Final = 3 * 4 << 18  # bytes, per thread and expert, of the histograms in which TIES finds its cuts
 _CUT_TOTALS: Final = 8 << 18  # bytes, per expert, of the same for all threads, where a tensor has billions of elements
 _FIXED: Final = 384 << 20  # the interpreter, numpy, and the compiler when it must run
 _TORCH: Final = 256 << 20
 _GPU_SMALL: Final = 4 << 20  # bytes, per thread, of factors, counts and ranks on a GPU
 _GPU_FIXED: Final = 3 << 30  # torch and the driver as well; an estimate
-
-LARGE_PAGE: Final = 2 << 20
-"""Size of the pages that the system keeps large files in, on most machines: a mapping begins at a multiple of it."""
 
 GPU_CHUNK: Final = 8 << 20
 """Bytes of one source that are on a GPU at a time, for each thread: its copies take longer than starting kernels."""
@@ -37,6 +31,8 @@ class Resources:
 
     Attributes:
         chunk_bytes: Bytes of one source that a thread works on at a time: enough that handing them over costs nothing.
+        window_bytes: Bytes of all sources that a thread has in memory at a time, within a chunk: what it has just read,
+            its loops shall find in the caches.
         threads: Threads that read, compute and write; one more takes digests.
         device: Where the arithmetic runs.
         local_rank: This process among those of this machine, which decides the GPU.
@@ -46,27 +42,31 @@ class Resources:
     threads: int = field(default_factory=usable_threads)
     device: Literal["cpu", "cuda"] = "cpu"
     local_rank: int = 0
+    window_bytes: int = 2 << 20
 
     def __post_init__(self) -> None:
-        if self.chunk_bytes < 1 or self.threads < 1:
-            raise ValueError("chunk_bytes and threads must be at least 1")
+        if min(self.chunk_bytes, self.threads, self.window_bytes) < 1:
+            raise ValueError("chunk_bytes, threads and window_bytes must be at least 1")
 
     @property
     def out_bytes(self) -> int:
         """Bytes of buffer for one chunk of one result: room for a block of any element."""
         return max(self.chunk_bytes, _LEAST_ROW)
 
-    def reading_bytes(self, experts: int) -> int:
-        """Bytes of one source that a thread works on where nothing is written, and so nothing has to wait its turn.
+    @property
+    def counting_bytes(self) -> int:
+        """Bytes of one source in a chunk of which nothing is written: it takes no memory, and saves handing over."""
+        return 4 * self.chunk_bytes
 
-        More than otherwise, which saves time between chunks, as far as all threads' sources together
-        stay within 128 MiB; or as much as otherwise.
-        """
-        return max(self.chunk_bytes, min(2 * self.chunk_bytes, _READING // (self.threads * (experts + 1))))
+    def piece_bytes(self, experts: int) -> int:
+        """Bytes of one source that a thread has in memory at a time; on a GPU, a chunk at once."""
+        if self.device == "cuda":
+            return self.chunk_bytes
+        return max(1, min(self.chunk_bytes, self.window_bytes // (experts + 1)))
 
-    def extent_bytes(self, experts: int) -> int:
-        """Bytes of a source's file that are mapped at a time, in whole large pages."""
-        return max(1, min(_EXTENT, _MAPPED // (2 * (experts + 1))) // LARGE_PAGE) * LARGE_PAGE
+    def row_bytes(self, experts: int) -> int:
+        """Bytes of buffer for a piece of one source: room for a block of any element."""
+        return max(self.piece_bytes(experts), _LEAST_ROW)
 
     @property
     def slots(self) -> int:
@@ -80,9 +80,8 @@ class Resources:
 def memory_needed(experts: int, resources: Resources, factors: int = 0, thresholds: int = 1) -> int:
     """Upper bound on the bytes that a merge holds at once; the size of the model plays no part.
 
-    Each chunk in flight has its result, what adapters add to it, and counts by pattern; three more such counts belong
-    to the model, to the file and to the tensor at work. Of every source two extents are mapped, the one at work and the
-    one before.
+    Each chunk in flight has its result, and counts by pattern; three more such counts belong to the model, to the file
+    and to the tensor at work. Each thread has a piece of every source, or what an adapter adds to it, and counts.
 
     Args:
         experts: N, the number of experts.
@@ -91,12 +90,11 @@ def memory_needed(experts: int, resources: Resources, factors: int = 0, threshol
         thresholds: By how many thresholds patterns are counted at once.
     """
     patterns = thresholds * (8 << experts)
-    formed = experts * resources.out_bytes if factors else 0
-    slot = resources.out_bytes + formed + patterns
-    mapped = 2 * (experts + 1) * (resources.extent_bytes(experts) + resources.reading_bytes(experts))
+    slot = resources.out_bytes + patterns
+    window = (experts + 1) * resources.row_bytes(experts) + patterns
     cuts = experts * (resources.threads * _CUT_BINS + _CUT_TOTALS)
     gpu = _beside_a_gpu(experts, resources) if resources.device == "cuda" else 0
-    return _FIXED + mapped + resources.slots * slot + 3 * patterns + cuts + factors + gpu
+    return _FIXED + resources.threads * window + resources.slots * slot + 3 * patterns + cuts + factors + gpu
 
 
 def memory_of_all(processes: int, needed: int) -> int:

@@ -17,7 +17,7 @@ _MOST_MODULES: Final = 40
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(defer_build=True, extra="ignore", frozen=True)
 
 
 class TensorOverlap(_Part):

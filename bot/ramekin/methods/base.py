@@ -51,7 +51,9 @@ class Method(BaseModel):
         uses_benchmarks: Whether what models do on the manifest's benchmarks decides the result.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, serialize_by_alias=True)
+    model_config = ConfigDict(
+        defer_build=True, extra="forbid", frozen=True, allow_inf_nan=False, serialize_by_alias=True
+    )
 
     formula: ClassVar[str]
     reference: ClassVar[str]

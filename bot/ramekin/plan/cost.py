@@ -44,7 +44,7 @@ class PlannedCost(BaseModel):
         disk: In which of two modes a run would go about it, and why; the bytes above are of that mode.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True)
 
     download_bytes: int
     download_files: int

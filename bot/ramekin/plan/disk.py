@@ -66,7 +66,7 @@ class ModeCost(BaseModel):
         repeated_bytes: How many of them are downloaded a second time.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True)
 
     disk_bytes: int
     home_bytes: int
@@ -85,7 +85,7 @@ class PlannedDisk(BaseModel):
         low_disk: What low-disk mode takes, with that much free.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True)
 
     mode: Mode
     reason: str

@@ -23,7 +23,7 @@ class PlannedEvaluation(BaseModel):
         gate: What the merge must reach to be published, in words.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True)
 
     harness: str
     tasks: tuple[str, ...]

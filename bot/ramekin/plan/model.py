@@ -21,7 +21,7 @@ _NOT_HASHED_OF_SOURCES: Final = frozenset({"bytes", "files", "adapter"})
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True)
 
 
 class PlannedSource(_Part):
@@ -172,7 +172,7 @@ class Plan(_Part):
         schema_version: Version of the JSON form.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True, populate_by_name=True)
 
     schema_version: Literal[1] = Field(1, alias="schema")
     manifest: str

@@ -16,7 +16,7 @@ Short = Annotated[str, StringConstraints(max_length=300)]
 
 class _Part(BaseModel):
     # The Hub adds fields as it likes, and kinds of repositories too: only what is looked at is read.
-    model_config = ConfigDict(extra="ignore", alias_generator=to_camel, populate_by_name=True)
+    model_config = ConfigDict(defer_build=True, extra="ignore", alias_generator=to_camel, populate_by_name=True)
 
 
 class _Event(_Part):

@@ -32,7 +32,7 @@ Name = Annotated[str, Field(pattern=r"^[0-9a-f]{8}$")]
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(defer_build=True, extra="ignore", frozen=True, populate_by_name=True)
 
 
 class Seen(_Part):

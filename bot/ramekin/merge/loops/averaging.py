@@ -24,7 +24,7 @@ def merge_average(
     """`theta = share * (scale * sum_t theta_t) + rest * theta_base`.
 
     Args:
-        places: `[N + 1]`, addresses of the sources.
+        places: `[N + 1, COLUMNS]`, where the sources are.
         kinds: `[N + 1]`, their element types.
         limits: `[N]`, elements that each expert has.
         count: Elements to merge.
@@ -73,7 +73,7 @@ def merge_sum(
     """`theta = theta_base + sum_t weight_t tau_t` (task arithmetic).
 
     Args:
-        places: `[N + 1]`, addresses of the sources.
+        places: `[N + 1, COLUMNS]`, where the sources are.
         kinds: `[N + 1]`, their element types.
         limits: `[N]`, elements that each expert has.
         count: Elements to merge.

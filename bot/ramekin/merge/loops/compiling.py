@@ -7,7 +7,7 @@ from typing import Any, Final, ParamSpec, TypeVar, cast
 
 import numpy as np
 
-from ramekin.merge.arrays import BLOCK, MAX_EXPERTS, Floats, Halves
+from ramekin.merge.arrays import BLOCK, MAX_EXPERTS, Bytes, Floats, Halves, Words
 
 # numba obeys a `.numba_config.yaml` of the working directory, which may be that of a stranger's pull request: it names
 # libraries to load, and a place of compiled code to unpickle. It is looked for at the import, and at each compilation.
@@ -85,19 +85,32 @@ def _as_pointer(_context: Any, _address: Any) -> Any:
     return signature, lambda _c, builder, _s, arguments: builder.inttoptr(arguments[0], ir.IntType(8).as_pointer())
 
 
-_pointer: Final[Callable[[int], Any]] = intrinsic(_as_pointer)  # type: ignore[assignment]
+pointer: Final[Callable[[int], Any]] = intrinsic(_as_pointer)  # type: ignore[assignment]
+"""An address as numba takes it; in compiled code only."""
+
+
+@compiled
+def bytes_at(address: int, n: int) -> Bytes:
+    """`n` bytes in memory; in compiled code only."""
+    return carray(pointer(address), (n,), np.uint8)
 
 
 @compiled
 def halves_at(address: int, n: int) -> Halves:
     """`n` elements of 16 bits in memory, as they are; in compiled code only."""
-    return carray(_pointer(address), (n,), np.uint16)
+    return carray(pointer(address), (n,), np.uint16)
+
+
+@compiled
+def words_at(address: int, n: int) -> Words:
+    """`n` words of 32 bits in memory, as they are; in compiled code only."""
+    return carray(pointer(address), (n,), np.uint32)
 
 
 @compiled
 def floats_at(address: int, n: int) -> Floats:
     """`n` float32 in memory, as they are; in compiled code only."""
-    return carray(_pointer(address), (n,), np.float32)
+    return carray(pointer(address), (n,), np.float32)
 
 
 def room(size: int) -> Callable[[], Any]:

@@ -4,10 +4,14 @@ from typing import Final
 
 import numpy as np
 
-from ramekin.merge.arrays import BF16, CHANGE, F16, F32, TOO_LARGE, Bytes, Counts, Floats, Halves
+from ramekin.merge.arrays import BF16, CHANGE, F16, TOO_LARGE, Bytes, Counts, Floats, Halves
 from ramekin.merge.loops.compiling import as_bits, as_float, compiled, floats_at, halves_at
+from ramekin.merge.loops.reading import reach
 
-_EXPONENT: Final = np.uint32(0x7F800000)  # all ones: NaN or infinite
+SPECIAL: Final = np.uint32(0x7F800000)
+"""Least magnitude, as bits, that is infinite; above it are the NaNs."""
+
+_UPPER: Final = np.uint32(0xFFFF0000)
 _SIGNLESS: Final = np.uint16(0x7FFF)
 
 
@@ -15,6 +19,18 @@ _SIGNLESS: Final = np.uint16(0x7FFF)
 def widened(half: np.uint16) -> np.float32:
     """A bfloat16 as a float32: its upper half."""
     return as_float(np.uint32(np.uint32(half) << np.uint32(16)))
+
+
+@compiled
+def lower(word: np.uint32) -> np.float32:
+    """The first of two bfloat16 in a word, as a float32."""
+    return as_float(np.uint32(word << np.uint32(16)))
+
+
+@compiled
+def upper(word: np.uint32) -> np.float32:
+    """The second."""
+    return as_float(np.uint32(word & _UPPER))
 
 
 @compiled
@@ -47,12 +63,6 @@ def _count_from(values: Floats, n: int, least: np.uint32) -> int:
 
 
 @compiled
-def place_of(address: int, kind: int, element: int) -> int:
-    """Address of an element, by that of the first."""
-    return address + element * (2 if kind < F32 else 4)
-
-
-@compiled
 def load(address: int, kind: int, n: int, values: Floats) -> int:
     """Convert `n` elements, from an address on, to float32; return how many are NaN or infinite."""
     if kind == BF16:  # the upper half of a float32
@@ -72,7 +82,7 @@ def load(address: int, kind: int, n: int, values: Floats) -> int:
     words = floats_at(address, n)
     for i in range(n):
         values[i] = words[i]
-    return _count_from(values, n, _EXPONENT)
+    return _count_from(values, n, SPECIAL)
 
 
 @compiled
@@ -88,7 +98,7 @@ def load_block(
     """Convert a block of all sources.
 
     Args:
-        places: `[N + 1]`, addresses of the sources.
+        places: `[N + 1, COLUMNS]`, where the sources are.
         kinds: `[N + 1]`, their element types.
         limits: `[N]`, elements that each expert has.
         start: First element.
@@ -97,11 +107,11 @@ def load_block(
         bad: `[N + 2]`, added to.
     """
     base = rows[0]
-    bad[0] += load(place_of(places[0], kinds[0], start), kinds[0], n, base)
+    bad[0] += load(reach(places, 0, kinds[0], start, n), kinds[0], n, base)
     for t in range(len(limits)):
         change, kind = rows[t + 1], kinds[t + 1]
         present = max(0, min(n, limits[t] - start))
-        place = place_of(places[t + 1], kind, start)
+        place = reach(places, t + 1, kind, start, present)
         if kind == BF16:  # in one go, for speed: the bits are the same
             halves = halves_at(place, present)
             for i in range(present):
@@ -127,12 +137,12 @@ def load_values(
 ) -> None:
     """The same, but row `t + 1` holds the weights `theta_t`, not their changes."""
     base = rows[0]
-    bad[0] += load(place_of(places[0], kinds[0], start), kinds[0], n, base)
+    bad[0] += load(reach(places, 0, kinds[0], start, n), kinds[0], n, base)
     for t in range(len(limits)):
         values = rows[t + 1]
         present = max(0, min(n, limits[t] - start))
         if present:
-            place = place_of(places[t + 1], kinds[t + 1], start)
+            place = reach(places, t + 1, kinds[t + 1], start, present)
             bad[t + 1] += load(place, kinds[t + 1], present, values)
         if kinds[t + 1] == CHANGE:
             for i in range(present):
@@ -153,7 +163,7 @@ def store(values: Floats, kind: int, start: int, n: int, out: Bytes) -> int:
         out: The output's bytes.
     """
     if kind == BF16:
-        halves = halves_at(place_of(out.ctypes.data, kind, start), n)
+        halves = halves_at(out.ctypes.data + 2 * start, n)
         largest = np.uint32(0)
         for i in range(n):
             b = as_bits(values[i])
@@ -161,11 +171,11 @@ def store(values: Floats, kind: int, start: int, n: int, out: Bytes) -> int:
             largest = max(largest, np.uint32(b & np.uint32(0x7FFFFFFF)))
         return 0 if largest < TOO_LARGE else _count_from(values, n, TOO_LARGE)
     if kind == F16:
-        return _store_float16(values, halves_at(place_of(out.ctypes.data, kind, start), n))
-    words = floats_at(place_of(out.ctypes.data, kind, start), n)
+        return _store_float16(values, halves_at(out.ctypes.data + 2 * start, n))
+    words = floats_at(out.ctypes.data + 4 * start, n)
     for i in range(n):
         words[i] = values[i]
-    return _count_from(values, n, _EXPONENT)
+    return _count_from(values, n, SPECIAL)
 
 
 @compiled

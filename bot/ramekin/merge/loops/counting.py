@@ -5,11 +5,17 @@ from typing import Final
 import numpy as np
 from numba import carray  # type: ignore[attr-defined]
 
-from ramekin.merge.arrays import BF16, BLOCK, Bytes, Counts, Floats, Halves, Words
-from ramekin.merge.loops.compiling import compiled, halves_at, room_for_block, room_for_rows
-from ramekin.merge.loops.conversion import load_block, special_halves, widened
+from ramekin.merge.arrays import ADDRESS, BF16, BLOCK, Bytes, Counts, Floats, Words
+from ramekin.merge.loops.compiling import as_bits, compiled, halves_at, room_for_block, room_for_rows, words_at
+from ramekin.merge.loops.conversion import SPECIAL, load_block, lower, special_halves, upper
+from ramekin.merge.loops.reading import reach
 
 _FEW: Final = 16  # up to so many patterns, comparing a block with each is faster than a histogram
+
+STRIDE: Final = 4 * BLOCK
+"""Elements that a loop over pairs works on at a time: it has no buffers, so more of them fit the first-level cache."""
+
+Four = tuple[int, int, int, int]
 
 
 @compiled
@@ -40,23 +46,29 @@ def tally(masks: Words, n: int, counts: Counts) -> None:
 
 
 @compiled
-def _count_three(base: Halves, a: Halves, b: Halves, c: Halves, epsilon: np.float32, counts: Counts) -> None:
-    """Count a block of bfloat16 without storing anything."""
-    one = two = three = both = first = last = every = np.uint32(0)
-    for i in range(len(base)):
-        start = widened(base[i])
-        in_a = np.uint32(abs(widened(a[i]) - start) > epsilon)
-        in_b = np.uint32(abs(widened(b[i]) - start) > epsilon)
-        in_c = np.uint32(abs(widened(c[i]) - start) > epsilon)
-        in_ab = np.uint32(in_a & in_b)
-        one = np.uint32(one + in_a)
-        two = np.uint32(two + in_b)
-        three = np.uint32(three + in_c)
-        both = np.uint32(both + in_ab)
-        first = np.uint32(first + (in_a & in_c))
-        last = np.uint32(last + (in_b & in_c))
-        every = np.uint32(every + (in_ab & in_c))
-    include(len(base), one, two, three, both, first, last, every, counts)
+def _count_three(where: Four, pairs: int, epsilon: np.float32, counts: Counts) -> bool:
+    """Count a block of bfloat16 without storing anything; return whether all changes are finite."""
+    base, a = words_at(where[0], pairs), words_at(where[1], pairs)
+    b, c = words_at(where[2], pairs), words_at(where[3], pairs)
+    one = two = three = both = first = last = every = largest = np.uint32(0)
+    for i in range(pairs):
+        start, next_start = lower(base[i]), upper(base[i])
+        from_a, next_from_a = abs(lower(a[i]) - start), abs(upper(a[i]) - next_start)
+        from_b, next_from_b = abs(lower(b[i]) - start), abs(upper(b[i]) - next_start)
+        from_c, next_from_c = abs(lower(c[i]) - start), abs(upper(c[i]) - next_start)
+        in_a, in_b, in_c = from_a > epsilon, from_b > epsilon, from_c > epsilon
+        next_a, next_b, next_c = next_from_a > epsilon, next_from_b > epsilon, next_from_c > epsilon
+        largest = max(largest, as_bits(from_a), as_bits(from_b), as_bits(from_c))
+        largest = max(largest, as_bits(next_from_a), as_bits(next_from_b), as_bits(next_from_c))
+        one = np.uint32(np.uint32(one + np.uint32(in_a)) + np.uint32(next_a))
+        two = np.uint32(np.uint32(two + np.uint32(in_b)) + np.uint32(next_b))
+        three = np.uint32(np.uint32(three + np.uint32(in_c)) + np.uint32(next_c))
+        both = np.uint32(np.uint32(both + np.uint32(in_a & in_b)) + np.uint32(next_a & next_b))
+        first = np.uint32(np.uint32(first + np.uint32(in_a & in_c)) + np.uint32(next_a & next_c))
+        last = np.uint32(np.uint32(last + np.uint32(in_b & in_c)) + np.uint32(next_b & next_c))
+        every = np.uint32(np.uint32(every + np.uint32(in_a & in_b & in_c)) + np.uint32(next_a & next_b & next_c))
+    include(2 * pairs, one, two, three, both, first, last, every, counts)
+    return bool(largest < SPECIAL)
 
 
 @compiled
@@ -88,41 +100,53 @@ def include(
 
 
 @compiled
-def all_bfloat16(kinds: Bytes, limits: Counts, count: int) -> bool:
-    """Whether there are up to three experts, all in bfloat16 like their base, and none of them shorter."""
+def pairs_of_bfloat16(places: Counts, kinds: Bytes, limits: Counts, count: int) -> int:
+    """How many pairs of elements can be taken a word at a time, from the first on.
+
+    That is, if there are up to three experts, all in bfloat16 like their base, and none of them shorter.
+    """
     alike = len(limits) <= 3
-    for kind in kinds:
-        alike &= kind == BF16
+    for source in range(len(kinds)):
+        alike &= kinds[source] == BF16 and places[source, ADDRESS] % 4 == 0
     for limit in limits:
         alike &= limit >= count
-    return alike
+    return count // 2 if alike else 0
 
 
 @compiled
-def three_halves(places: Counts, count: int) -> tuple[Halves, Halves, Halves, Halves]:
-    """Base and up to three experts, all in 16 bits; one that is not there is the base itself: it changes nothing."""
+def reach_three(places: Counts, start: int, n: int) -> Four:
+    """Where a block of the base and of three experts is, all in 16 bits; an expert that is not there is the base."""
     experts = len(places) - 1
+    base = reach(places, 0, BF16, start, n)
     return (
-        halves_at(places[0], count),
-        halves_at(places[1], count),
-        halves_at(places[2 if experts > 1 else 0], count),
-        halves_at(places[3 if experts > 2 else 0], count),
+        base,
+        reach(places, 1, BF16, start, n),
+        reach(places, 2, BF16, start, n) if experts > 1 else base,
+        reach(places, 3, BF16, start, n) if experts > 2 else base,
     )
 
 
 @compiled
-def _count_bfloat16(places: Counts, count: int, epsilon: np.float32, counts: Counts, bad: Counts) -> None:
-    """See `all_bfloat16`."""
-    sources = three_halves(places, count)
+def _note_special(where: Four, n: int, bad: Counts) -> None:
+    """Count what is NaN or infinite in a block of each source that there is."""
+    bad[0] += special_halves(halves_at(where[0], n), np.uint16(0x7F80))
+    bad[1] += special_halves(halves_at(where[1], n), np.uint16(0x7F80))
+    if len(bad) > 3:
+        bad[2] += special_halves(halves_at(where[2], n), np.uint16(0x7F80))
+    if len(bad) > 4:
+        bad[3] += special_halves(halves_at(where[3], n), np.uint16(0x7F80))
+
+
+@compiled
+def _count_pairs(places: Counts, pairs: int, epsilon: np.float32, counts: Counts, bad: Counts) -> None:
+    """See `pairs_of_bfloat16`."""
     found = carray(room_for_block(), (8,), np.int64)
     found[:] = 0
-    for start in range(0, count, BLOCK):
-        n = min(BLOCK, count - start)
-        base, a = sources[0][start : start + n], sources[1][start : start + n]
-        b, c = sources[2][start : start + n], sources[3][start : start + n]
-        _count_three(base, a, b, c, epsilon, found)
-        for row in range(len(places)):
-            bad[row] += special_halves(halves_at(places[row] + 2 * start, n), np.uint16(0x7F80))
+    for start in range(0, 2 * pairs, STRIDE):
+        n = min(STRIDE, 2 * pairs - start)
+        where = reach_three(places, start, n)
+        if not _count_three(where, n // 2, epsilon, found):
+            _note_special(where, n, bad)
     for pattern in range(len(counts)):
         counts[pattern] += found[pattern]
 
@@ -140,7 +164,7 @@ def count_patterns(
     """Count which experts changed which elements.
 
     Args:
-        places: `[N + 1]`, addresses of the sources.
+        places: `[N + 1, COLUMNS]`, where the sources are.
         kinds: `[N + 1]`, their element types.
         limits: `[N]`, elements that each expert has.
         count: Elements to look at.
@@ -148,12 +172,12 @@ def count_patterns(
         counts: `[2**N]`, added to: elements by pattern, bit t set where expert t changed the element.
         bad: `[N + 2]`, added to: elements of each source that are NaN or infinite.
     """
-    if all_bfloat16(kinds, limits, count):
-        _count_bfloat16(places, count, epsilon, counts, bad)
-        return
+    pairs = pairs_of_bfloat16(places, kinds, limits, count)
+    if pairs:
+        _count_pairs(places, pairs, epsilon, counts, bad)
     rows = carray(room_for_rows(), (len(places), BLOCK), np.float32)
     masks = carray(room_for_block(), (BLOCK,), np.uint32)
-    for start in range(0, count, BLOCK):
+    for start in range(2 * pairs, count, BLOCK):
         n = min(BLOCK, count - start)
         load_block(places, kinds, limits, start, n, rows, bad)
         mark(rows, n, epsilon, masks)

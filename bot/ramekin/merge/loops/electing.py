@@ -57,7 +57,7 @@ def count_magnitudes(
     """Count, for every expert, the magnitudes in bins between two bounds, and those above.
 
     Args:
-        places: `[N + 1]`, addresses of the sources.
+        places: `[N + 1, COLUMNS]`, where the sources are.
         kinds: `[N + 1]`, their element types.
         limits: `[N]`, elements that each expert has.
         count: Elements to look at.
@@ -186,7 +186,7 @@ def merge_trimmed(
     """TIES: of each expert the changes of largest magnitude, then election and mean.
 
     Args:
-        places: `[N + 1]`, addresses of the sources.
+        places: `[N + 1, COLUMNS]`, where the sources are.
         kinds: `[N + 1]`, their element types.
         limits: `[N]`, elements that each expert has.
         count: Elements to merge.
@@ -232,7 +232,7 @@ def merge_dropped(
     """DARE: changes dropped at random and the others rescaled, then summed, or elected as TIES does.
 
     Args:
-        places: `[N + 1]`, addresses of the sources.
+        places: `[N + 1, COLUMNS]`, where the sources are.
         kinds: `[N + 1]`, their element types.
         limits: `[N]`, elements that each expert has.
         count: Elements to merge.

@@ -5,7 +5,8 @@ from numba import carray  # type: ignore[attr-defined]
 
 from ramekin.merge.arrays import CHANGE, Bytes, Counts
 from ramekin.merge.loops.compiling import compiled, room_for_block
-from ramekin.merge.loops.conversion import load, place_of, store
+from ramekin.merge.loops.conversion import load, store
+from ramekin.merge.loops.reading import reach
 
 
 @compiled
@@ -18,7 +19,7 @@ def take_over(
     adapter does not change, is the base's.
 
     Args:
-        places: `[N + 1]`, addresses of the sources.
+        places: `[N + 1, COLUMNS]`, where the sources are.
         kinds: `[N + 1]`, their element types.
         limits: `[N]`, elements that each expert has.
         expert: Which one.
@@ -31,11 +32,11 @@ def take_over(
     own = carray(room_for_block(), (1,), np.float32)
     base = carray(room_for_block(), (1,), np.float32)
     for position in positions:
-        load(place_of(places[0], kinds[0], position), kinds[0], 1, base)
+        load(reach(places, 0, kinds[0], position, 1), kinds[0], 1, base)
         if position >= limits[expert]:
             own[0] = base[0]
         else:
-            load(place_of(places[row], kinds[row], position), kinds[row], 1, own)
+            load(reach(places, row, kinds[row], position, 1), kinds[row], 1, own)
             if kinds[row] == CHANGE:
                 own[0] += base[0]
         bad[-1] += store(own, out_kind, position, 1, out)

@@ -10,7 +10,7 @@ import hashlib
 import importlib
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -19,13 +19,13 @@ from typing import Any, Final
 import llvmlite.binding as llvm  # type: ignore[import-untyped]
 import numpy as np
 
-from ramekin.atomic import write_atomically
+from ramekin.atomic import exclusive, write_atomically
 from ramekin.errors import RamekinError
 
 _HERE: Final = Path(__file__).parent
 _DIGEST: Final = hashlib.sha256().digest_size
 _NAME: Final = b"entry"
-_SHARED: Final = {"memcpy", "memmove", "memset"}
+_SHARED: Final = {"memcpy", "memmove", "memset", "pread"}
 """Functions of the system's that machine code may call."""
 
 # LLVM's engines are made one at a time, and live as long as the process: machine code is theirs.
@@ -44,25 +44,34 @@ class Native:
     def __init__(self, place: str, *signature: str) -> None:
         self.module, _, self.name = place.partition(".")
         self.signature = signature
-        self._types = [_Type(name) for name in signature]
+        self._types = [_type(name) for name in signature]
         self._entry: Callable[..., None] | None = None
 
-    def __call__(self, *arguments: object) -> None:
-        """Run it.
+    def __call__(self, *arguments: Any) -> None:
+        """Run it: an array is handed over as its address and its shape, a number as it is.
 
         Raises:
             TypeError: An argument is not of its type.
         """
-        entry = self._entry or self._load()
+        entry = self._entry or self.load()
         if len(arguments) != len(self._types):
             raise TypeError(f"{self.name} takes {len(self._types)} arguments, not {len(arguments)}")
-        entry(*[value for one, given in zip(self._types, arguments, strict=True) for value in one.values(given)])
+        values: list[float] = []
+        for (dtype, dimensions), given in zip(self._types, arguments, strict=True):
+            if not dimensions:
+                values.append(float(given) if dtype.kind == "f" else int(given))
+            elif given.dtype == dtype and given.ndim == dimensions and given.flags.c_contiguous:
+                values += (_address(given), *given.shape)
+            else:
+                raise TypeError(f"not a contiguous {dtype} of {dimensions} dimensions: {given.dtype}, {given.shape}")
+        entry(*values)
 
-    def _load(self) -> Callable[..., None]:
+    def load(self) -> Callable[..., None]:
+        """Have it ready, compiled if need be; the first call does that by itself."""
         with _MAKING:
             if not self._entry:
-                prototype = ctypes.CFUNCTYPE(None, *[kind for one in self._types for kind in one.parameters])
-                self._entry = prototype(_linked(self._kept() or self._made()))
+                parameters = [kind for dtype, dimensions in self._types for kind in _parameters(dtype, dimensions)]
+                self._entry = ctypes.CFUNCTYPE(None, *parameters)(_linked(self._kept() or self._made()))
         return self._entry
 
     @property
@@ -79,13 +88,23 @@ class Native:
         return None
 
     def _made(self) -> bytes:
-        """Compile it, and keep it in the first directory that can be written; without one, every process compiles."""
-        code = self.compile()
+        """Compile it, and keep it in the first directory that can be written; without one, every process compiles.
+
+        Of several processes that want it, one compiles and the others wait.
+        """
+        code: bytes | None = None
         for directory in _places():
             with contextlib.suppress(OSError, RamekinError):
-                write_atomically(directory / self._file, hashlib.sha256(code).digest() + code)
-                break
-        return code
+                directory.mkdir(parents=True, exist_ok=True)
+                turn = directory / f"{self._file}.lock"
+                with exclusive(turn):
+                    kept = self._kept()
+                    code = kept or code or self.compile()
+                    if not kept:
+                        write_atomically(directory / self._file, hashlib.sha256(code).digest() + code)
+                    turn.unlink()
+                return code
+        return code or self.compile()
 
     def compile(self) -> bytes:
         """An object file of it.
@@ -108,28 +127,24 @@ class Native:
         return code
 
 
-class _Type:
-    """How an argument is handed over: an array as its address and its shape, a number as it is."""
+def _type(name: str) -> tuple[np.dtype[Any], int]:
+    """Element type and number of dimensions; a number has none."""
+    element, _, dimensions = name.partition("[")
+    return np.dtype(element), dimensions.count(":")
 
-    def __init__(self, name: str) -> None:
-        element, _, dimensions = name.partition("[")
-        self._dtype = np.dtype(element)
-        self._dimensions = dimensions.count(":")
-        if self._dimensions:
-            self.parameters = [ctypes.c_void_p, *[ctypes.c_int64] * self._dimensions]
-            self.values = self._of_array
-        else:
-            self.parameters = [np.ctypeslib.as_ctypes_type(self._dtype)]
-            self.values = self._of_number
 
-    def _of_array(self, given: Any) -> Iterator[float]:
-        if given.dtype != self._dtype or given.ndim != self._dimensions or not given.flags.c_contiguous:
-            raise TypeError(f"not a contiguous {self._dtype}{list(given.shape)}: {given.dtype}, {given.strides}")
-        yield given.ctypes.data
-        yield from given.shape
+def _parameters(dtype: np.dtype[Any], dimensions: int) -> Sequence[Any]:
+    if dimensions:
+        return [ctypes.c_void_p, *[ctypes.c_int64] * dimensions]
+    return [np.ctypeslib.as_ctypes_type(dtype)]
 
-    def _of_number(self, given: Any) -> Iterator[float]:
-        yield float(given) if self._dtype.kind == "f" else int(given)
+
+def _address(array: Any) -> int:
+    """Of the first element. What numpy has for it takes three times as long, which counts in so short a call."""
+    try:
+        return ctypes.addressof(ctypes.c_char.from_buffer(array))
+    except (ValueError, TypeError):  # it is empty, or not to be written
+        return int(array.ctypes.data)
 
 
 def _places() -> Iterator[Path]:

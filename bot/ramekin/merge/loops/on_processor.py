@@ -4,7 +4,7 @@ from typing import Final
 
 from ramekin.merge.loops.native import Native
 
-_SOURCES: Final = ("int64[:]", "uint8[:]", "int64[:]")
+_SOURCES: Final = ("int64[:,:]", "uint8[:]", "int64[:]")
 """`places`, `kinds` and `limits`."""
 _RESULT: Final = ("uint8[:]", "int64")
 """`out` and `out_kind`."""

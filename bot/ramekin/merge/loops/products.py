@@ -26,7 +26,7 @@ def multiply(
     """Sum the products of every two experts' changes, by block.
 
     Args:
-        places: `[N + 1]`, addresses of the sources.
+        places: `[N + 1, COLUMNS]`, where the sources are.
         kinds: `[N + 1]`, their element types.
         limits: `[N]`, elements that each expert has.
         count: Elements to look at.

@@ -1,88 +1,87 @@
 """RAM's merge of a chunk (arXiv 2601.13572, Eq. 7)."""
 
+from typing import Final
+
 import numpy as np
 from numba import carray  # type: ignore[attr-defined]
 
-from ramekin.merge.arrays import BF16, BLOCK, TOO_LARGE, Bytes, Counts, Floats, Halves
-from ramekin.merge.loops.compiling import as_bits, compiled, halves_at, room_for_block, room_for_rows
-from ramekin.merge.loops.conversion import load_block, narrowed, special_halves, store, widened
-from ramekin.merge.loops.counting import all_bfloat16, include, tally, three_halves
+from ramekin.merge.arrays import BF16, BLOCK, TOO_LARGE, Bytes, Counts, Floats, Words
+from ramekin.merge.loops.compiling import as_bits, compiled, room_for_block, room_for_rows, words_at
+from ramekin.merge.loops.conversion import load_block, lower, narrowed, store, upper
+from ramekin.merge.loops.counting import STRIDE, Four, include, pairs_of_bfloat16, reach_three, tally
+
+_MAGNITUDE: Final = np.uint32(0x7FFFFFFF)
+_F = np.float32
+_Factors = tuple[_F, _F, _F, _F, _F, _F, _F]
 
 
 @compiled
-def _merge_three(
-    base: Halves,
-    a: Halves,
-    b: Halves,
-    c: Halves,
-    epsilon: np.float32,
-    factors: Floats,
-    out: Halves,
-    counts: Counts,
-) -> bool:
-    """Merge a block of bfloat16 without storing anything between; return whether all results are finite."""
+def _merged(
+    start: np.float32, a: np.float32, b: np.float32, c: np.float32, epsilon: np.float32, factors: _Factors
+) -> tuple[np.uint32, np.uint32, np.bool, np.bool, np.bool]:
+    """An element of the base and of three experts merged: bits, those of the largest magnitude met, who changed it."""
     nothing = np.float32(0)
-    f1, f2, f3, f4, f5, f6, f7 = factors[1], factors[2], factors[3], factors[4], factors[5], factors[6], factors[7]
+    f1, f2, f3, f4, f5, f6, f7 = factors
+    from_a, from_b, from_c = a - start, b - start, c - start
+    in_a, in_b, in_c = abs(from_a) > epsilon, abs(from_b) > epsilon, abs(from_c) > epsilon
+    total = nothing + (from_a if in_a else nothing)
+    total += from_b if in_b else nothing
+    total += from_c if in_c else nothing
+    without_c = (f3 if in_b else f1) if in_a else (f2 if in_b else nothing)
+    with_c = (f7 if in_b else f5) if in_a else (f6 if in_b else f4)
+    factor = with_c if in_c else without_c
+    merged = np.float32(start + np.float32(factor * total))
+    bits = as_bits(merged if factor != nothing else start)
+    largest = max(as_bits(abs(from_a)), as_bits(abs(from_b)), as_bits(abs(from_c)), np.uint32(bits & _MAGNITUDE))
+    return bits, largest, in_a, in_b, in_c
+
+
+@compiled
+def _merge_three(where: Four, pairs: int, epsilon: np.float32, factors: Floats, out: Words, counts: Counts) -> bool:
+    """Merge a block of bfloat16 without storing anything between; return whether all changes and results are finite."""
+    base, a = words_at(where[0], pairs), words_at(where[1], pairs)
+    b, c = words_at(where[2], pairs), words_at(where[3], pairs)
+    own = factors[1], factors[2], factors[3], factors[4], factors[5], factors[6], factors[7]
     largest = one = two = three = both = first = last = every = np.uint32(0)
-    for i in range(len(base)):
-        start = widened(base[i])
-        from_a, from_b, from_c = widened(a[i]) - start, widened(b[i]) - start, widened(c[i]) - start
-        in_a, in_b, in_c = abs(from_a) > epsilon, abs(from_b) > epsilon, abs(from_c) > epsilon
-        total = nothing + (from_a if in_a else nothing)
-        total += from_b if in_b else nothing
-        total += from_c if in_c else nothing
-        without_c = (f3 if in_b else f1) if in_a else (f2 if in_b else nothing)
-        with_c = (f7 if in_b else f5) if in_a else (f6 if in_b else f4)
-        factor = with_c if in_c else without_c
-        merged = np.float32(start + np.float32(factor * total))
-        bits = as_bits(merged if factor != nothing else start)
-        out[i] = narrowed(bits)
-        largest = max(largest, np.uint32(bits & np.uint32(0x7FFFFFFF)))
-        one = np.uint32(one + np.uint32(in_a))
-        two = np.uint32(two + np.uint32(in_b))
-        three = np.uint32(three + np.uint32(in_c))
-        both = np.uint32(both + np.uint32(in_a & in_b))
-        first = np.uint32(first + np.uint32(in_a & in_c))
-        last = np.uint32(last + np.uint32(in_b & in_c))
-        every = np.uint32(every + np.uint32(in_a & in_b & in_c))
-    include(len(base), one, two, three, both, first, last, every, counts)
+    for i in range(pairs):
+        bits, most, in_a, in_b, in_c = _merged(lower(base[i]), lower(a[i]), lower(b[i]), lower(c[i]), epsilon, own)
+        next_bits, next_most, next_a, next_b, next_c = _merged(
+            upper(base[i]), upper(a[i]), upper(b[i]), upper(c[i]), epsilon, own
+        )
+        out[i] = np.uint32(np.uint32(narrowed(bits)) | np.uint32(np.uint32(narrowed(next_bits)) << np.uint32(16)))
+        largest = max(largest, most, next_most)
+        one = np.uint32(np.uint32(one + np.uint32(in_a)) + np.uint32(next_a))
+        two = np.uint32(np.uint32(two + np.uint32(in_b)) + np.uint32(next_b))
+        three = np.uint32(np.uint32(three + np.uint32(in_c)) + np.uint32(next_c))
+        both = np.uint32(np.uint32(both + np.uint32(in_a & in_b)) + np.uint32(next_a & next_b))
+        first = np.uint32(np.uint32(first + np.uint32(in_a & in_c)) + np.uint32(next_a & next_c))
+        last = np.uint32(np.uint32(last + np.uint32(in_b & in_c)) + np.uint32(next_b & next_c))
+        every = np.uint32(np.uint32(every + np.uint32(in_a & in_b & in_c)) + np.uint32(next_a & next_b & next_c))
+    include(2 * pairs, one, two, three, both, first, last, every, counts)
     return bool(largest < TOO_LARGE)
 
 
 @compiled
-def _merge_bfloat16(
-    places: Counts,
-    count: int,
-    epsilon: np.float32,
-    coefficients: Floats,
-    out: Bytes,
-    counts: Counts,
-    bad: Counts,
+def _merge_pairs(
+    places: Counts, pairs: int, epsilon: np.float32, coefficients: Floats, out: Bytes, counts: Counts
 ) -> bool:
-    """See `all_bfloat16`; the output is in bfloat16 as well. Return whether it is finite; if not, nothing is counted.
+    """See `pairs_of_bfloat16`; the output is in bfloat16 as well.
 
-    A NaN can have any bits after it was rounded: the loop for all types counts what is wrong.
+    Return whether sources and output are finite; if not, nothing is counted. A NaN can have any bits after it was
+    rounded: the loop for all types counts what is wrong.
     """
-    sources, result = three_halves(places, count), halves_at(out.ctypes.data, count)
     found = carray(room_for_block(), (8,), np.int64)
-    faults = carray(room_for_block(), (4,), np.int64)
     factors = carray(room_for_block(), (8,), np.float32)
-    found[:], faults[:], factors[:] = 0, 0, np.float32(0)
+    found[:], factors[:] = 0, np.float32(0)
     for pattern in range(len(coefficients)):
         factors[pattern] = coefficients[pattern]
-    for start in range(0, count, BLOCK):
-        n = min(BLOCK, count - start)
-        base, a = sources[0][start : start + n], sources[1][start : start + n]
-        b, c = sources[2][start : start + n], sources[3][start : start + n]
-        merged = result[start : start + n]
-        if not _merge_three(base, a, b, c, epsilon, factors, merged, found):
+    for start in range(0, 2 * pairs, STRIDE):
+        n = min(STRIDE, 2 * pairs - start)
+        merged = words_at(out.ctypes.data + 2 * start, n // 2)
+        if not _merge_three(reach_three(places, start, n), n // 2, epsilon, factors, merged, found):
             return False
-        for row in range(len(places)):
-            faults[row] += special_halves(halves_at(places[row] + 2 * start, n), np.uint16(0x7F80))
     for pattern in range(len(counts)):
         counts[pattern] += found[pattern]
-    for row in range(len(places)):
-        bad[row] += faults[row]
     return True
 
 
@@ -102,7 +101,7 @@ def merge_ram(
     """`theta = theta_base + coefficient * sum_t m_t tau_t`, with the coefficient of who changed the element.
 
     Args:
-        places: `[N + 1]`, addresses of the sources.
+        places: `[N + 1, COLUMNS]`, where the sources are.
         kinds: `[N + 1]`, their element types.
         limits: `[N]`, elements that each expert has.
         count: Elements to merge.
@@ -113,15 +112,15 @@ def merge_ram(
         counts: `[2**N]`, added to as by `count_patterns`; empty where nobody counts.
         bad: `[N + 2]`, added to.
     """
-    halves = out_kind == BF16 and all_bfloat16(kinds, limits, count)
-    if halves and _merge_bfloat16(places, count, epsilon, coefficients, out, counts, bad):
-        return
+    pairs = pairs_of_bfloat16(places, kinds, limits, count) if out_kind == BF16 and out.ctypes.data % 4 == 0 else 0
+    if pairs and not _merge_pairs(places, pairs, epsilon, coefficients, out, counts):
+        pairs = 0
     rows = carray(room_for_rows(), (len(places), BLOCK), np.float32)
     masks = carray(room_for_block(), (BLOCK,), np.uint32)
     total = carray(room_for_block(), (BLOCK,), np.float32)
     factor = carray(room_for_block(), (BLOCK,), np.float32)
     base = rows[0]
-    for start in range(0, count, BLOCK):
+    for start in range(2 * pairs, count, BLOCK):
         n = min(BLOCK, count - start)
         load_block(places, kinds, limits, start, n, rows, bad)
         total[:n] = np.float32(0)

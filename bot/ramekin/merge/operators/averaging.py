@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from ramekin.merge.arrays import BLOCK, Bytes, Doubles, blocks_of
-from ramekin.merge.chunks import Chunk, Slot
+from ramekin.merge.chunks import Chunk, Window
 from ramekin.merge.loops.choosing import Loops
 from ramekin.merge.loops.on_processor import accumulate
 from ramekin.merge.operators.base import Operator, Sampler, TensorWork
@@ -30,10 +30,10 @@ class Averaging(Operator, TensorWork):
         """Itself."""
         return self
 
-    def merge(self, chunk: Chunk, slot: Slot, out: Bytes) -> None:
+    def merge(self, chunk: Chunk, window: Window, out: Bytes) -> None:
         """See `loops.averaging.merge_average`: one filter, as long as need be."""
         self._loops.merge_average(
-            *slot.sources, chunk.count, self._factors, chunk.task.numel, chunk.first, out, chunk.out_kind, slot.bad
+            *window.sources, chunk.count, self._factors, chunk.task.numel, chunk.first, out, chunk.out_kind, window.bad
         )
 
 
@@ -53,9 +53,9 @@ class Summing(Operator, TensorWork):
         """Itself."""
         return self
 
-    def merge(self, chunk: Chunk, slot: Slot, out: Bytes) -> None:
+    def merge(self, chunk: Chunk, window: Window, out: Bytes) -> None:
         """See `loops.averaging.merge_sum`."""
-        self._loops.merge_sum(*slot.sources, chunk.count, self._weights, out, chunk.out_kind, slot.bad)
+        self._loops.merge_sum(*window.sources, chunk.count, self._weights, out, chunk.out_kind, window.bad)
 
 
 class Stock(Operator):
@@ -93,10 +93,10 @@ class _StockWork(TensorWork):
     def looking(self) -> bool:
         return not self._settled
 
-    def look(self, chunk: Chunk, slot: Slot) -> Doubles:
+    def look(self, chunk: Chunk, window: Window) -> Doubles:
         n = self._stock.experts
         sums = np.zeros((blocks_of(chunk.count, self.row, chunk.first), n, n))
-        self._stock.loops.multiply(*slot.sources, chunk.count, self.row, chunk.first, sums, slot.bad)
+        self._stock.loops.multiply(*window.sources, chunk.count, self.row, chunk.first, sums, window.bad)
         return sums
 
     def take(self, chunk: Chunk, seen: object) -> None:
@@ -117,7 +117,7 @@ class _StockWork(TensorWork):
     def settle(self) -> None:
         self._settled = True
 
-    def merge(self, chunk: Chunk, slot: Slot, out: Bytes) -> None:
+    def merge(self, chunk: Chunk, window: Window, out: Bytes) -> None:
         self._stock.loops.merge_average(
-            *slot.sources, chunk.count, self._factors, self.row, chunk.first, out, chunk.out_kind, slot.bad
+            *window.sources, chunk.count, self._factors, self.row, chunk.first, out, chunk.out_kind, window.bad
         )

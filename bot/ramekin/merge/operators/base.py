@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 from ramekin.merge.arrays import Bytes, Words
-from ramekin.merge.chunks import Chunk, Slot
+from ramekin.merge.chunks import Chunk, Window
 from ramekin.plan.layout import TensorTask
 
 Sampler = Callable[[], Words]
@@ -29,8 +29,13 @@ class TensorWork(ABC):
         """Whether the tensor has to be read (again) before it can be merged."""
         return False
 
-    def look(self, chunk: Chunk, slot: Slot) -> object:
-        """Find out about a chunk. Called from any thread."""
+    @property
+    def whole(self) -> bool:
+        """Whether it has to see all of a chunk at once to merge it."""
+        return False
+
+    def look(self, chunk: Chunk, window: Window) -> object:
+        """Find out about a chunk, or a piece of one. Called from any thread."""
         raise NotImplementedError
 
     def take(self, chunk: Chunk, seen: object) -> None:  # noqa: B027 - most look at nothing
@@ -40,8 +45,8 @@ class TensorWork(ABC):
         """Conclude, once all chunks were looked at."""
 
     @abstractmethod
-    def merge(self, chunk: Chunk, slot: Slot, out: Bytes) -> None:
-        """Merge a chunk. Called from any thread; chunks begin in order."""
+    def merge(self, chunk: Chunk, window: Window, out: Bytes) -> None:
+        """Merge a chunk, or a piece of one. Called from any thread; chunks begin in order."""
 
     def abandon(self) -> None:  # noqa: B027 - most have nobody waiting
         """Let nobody wait any more: a chunk has failed."""

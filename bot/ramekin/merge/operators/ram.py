@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ramekin.merge.arrays import Bytes
-from ramekin.merge.chunks import Chunk, Slot
+from ramekin.merge.chunks import Chunk, Window
 from ramekin.merge.loops.choosing import Loops
 from ramekin.merge.operators.base import Operator, Sampler, TensorWork
 from ramekin.plan.layout import TensorTask
@@ -31,9 +31,9 @@ class Patterned(Operator, TensorWork):
         """Itself."""
         return self
 
-    def merge(self, chunk: Chunk, slot: Slot, out: Bytes) -> None:
+    def merge(self, chunk: Chunk, window: Window, out: Bytes) -> None:
         """See `loops.ram.merge_ram`."""
-        counts = slot.counts[0] if self.counts else slot.counts[0, :0]
+        counts = window.counts[0] if self.counts else window.counts[0, :0]
         self._loops.merge_ram(
-            *slot.sources, chunk.count, self._epsilon, self._coefficients, out, chunk.out_kind, counts, slot.bad
+            *window.sources, chunk.count, self._epsilon, self._coefficients, out, chunk.out_kind, counts, window.bad
         )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ramekin.merge.arrays import Bytes, Counts, Floats
-from ramekin.merge.chunks import Chunk, Slot
+from ramekin.merge.chunks import Chunk, Window
 from ramekin.merge.loops.choosing import Loops
 from ramekin.merge.operators.base import Operator, Sampler, TensorWork
 from ramekin.merge.operators.cuts import Cut, Selection, exact_cut, likely_bounds
@@ -71,9 +71,9 @@ class _TrimmedWork(TensorWork):
     def looking(self) -> bool:
         return self._budget is None
 
-    def look(self, chunk: Chunk, slot: Slot) -> None:
+    def look(self, chunk: Chunk, window: Window) -> None:
         assert self._selection  # noqa: S101
-        self._selection.count(slot.sources, chunk.count, self._trimming.loops, slot.bad)
+        self._selection.count(window.sources, chunk.count, self._trimming.loops, window.bad)
 
     def settle(self) -> None:
         assert self._selection  # noqa: S101
@@ -81,16 +81,21 @@ class _TrimmedWork(TensorWork):
         if self._selection.done:
             self._know([cut for cut in self._selection.cuts if cut])
 
-    def merge(self, chunk: Chunk, slot: Slot, out: Bytes) -> None:
+    @property
+    def whole(self) -> bool:
+        """Chunks draw on the budget in order: piece by piece, each would wait for all of the one before."""
+        return bool(self._budget and self._budget.contested)
+
+    def merge(self, chunk: Chunk, window: Window, out: Bytes) -> None:
         trimming, budget = self._trimming, self._budget
         assert budget  # noqa: S101
         allowed = budget.kept
         if budget.contested:
             equals = np.zeros(len(self._cuts), np.int64)
-            trimming.loops.count_equals(*slot.sources, chunk.count, self._cuts, equals)
+            trimming.loops.count_equals(*window.sources, chunk.count, self._cuts, equals)
             allowed = budget.draw(chunk.first, chunk.count, equals)
         trimming.loops.merge_trimmed(
-            *slot.sources,
+            *window.sources,
             chunk.count,
             self._cuts,
             allowed,
@@ -98,7 +103,7 @@ class _TrimmedWork(TensorWork):
             trimming.scale,
             out,
             chunk.out_kind,
-            slot.bad,
+            window.bad,
         )
 
     def abandon(self) -> None:
@@ -158,12 +163,12 @@ class Dropping(Operator, TensorWork):
         """Itself."""
         return self
 
-    def merge(self, chunk: Chunk, slot: Slot, out: Bytes) -> None:
+    def merge(self, chunk: Chunk, window: Window, out: Bytes) -> None:
         """See `loops.electing.merge_dropped`."""
         keys = [self._method.mask_key(expert, chunk.task.name) for expert in self._experts]
         words = np.array([(key & 0xFFFFFFFF, key >> 32) for key in keys], np.uint32)
         self._loops.merge_dropped(
-            *slot.sources,
+            *window.sources,
             chunk.count,
             chunk.first,
             words,
@@ -174,5 +179,5 @@ class Dropping(Operator, TensorWork):
             self._elect,
             out,
             chunk.out_kind,
-            slot.bad,
+            window.bad,
         )

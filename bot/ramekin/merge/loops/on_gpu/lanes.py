@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ramekin.merge.arrays import BF16, CHANGE, F16, F32, Bytes, Counts, Floats, Words
+from ramekin.merge.arrays import ADDRESS, BF16, CHANGE, F16, F32, Bytes, Counts, Floats, Words
 from ramekin.merge.loops.on_gpu.launching import BLOCK, start
 from ramekin.merge.resources import GPU_CHUNK
 
@@ -53,7 +53,7 @@ class Lane:
         """A chunk's sources on the device, where they stay for the other loops over it.
 
         Args:
-            places: `[N + 1]`, addresses of the sources.
+            places: `[N + 1, COLUMNS]`, where the sources are, all in memory.
             kinds: `[N + 1]`, their element types.
             limits: `[N]`, elements that each expert has.
             count: Elements of the chunk.
@@ -62,7 +62,7 @@ class Lane:
             lengths = [count, *(max(0, min(int(limit), count)) for limit in limits)]
             sizes = [length * _SIZES[int(kind)] for length, kind in zip(lengths, kinds, strict=True)]
             self._make_room(len(places), max(sizes))
-            self._upload(places, sizes)
+            self._upload(places[:, ADDRESS], sizes)
             self._filled = True
         return Rows(self, self._there, kinds, limits, count)
 
@@ -78,9 +78,9 @@ class Lane:
         self._stream.synchronize()
         out[:] = landing.numpy()
 
-    def _upload(self, places: Counts, sizes: Sequence[int]) -> None:
+    def _upload(self, addresses: Counts, sizes: Sequence[int]) -> None:
         """By way of pinned memory: the device's copies of what is not pinned are slow, and other threads wait."""
-        for row, (place, size) in enumerate(zip(places, sizes, strict=True)):
+        for row, (place, size) in enumerate(zip(addresses, sizes, strict=True)):
             if size:
                 ctypes.memmove(self._here[row].data_ptr(), int(place), size)
                 self._there[row, :size].copy_(self._here[row, :size], non_blocking=True)
