@@ -4,6 +4,7 @@ import errno
 import os
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from ramekin.merge import output
 from ramekin.merge.engine import Means, count_for, merge_candidates, merge_weights, probe
 from ramekin.merge.files import AtHand, OpenSources, Span, open_sources
 from ramekin.merge.resources import Resources
-from ramekin.methods import Average, Ram, RamPlus
+from ramekin.methods import Average, Dare, Method, ModelStock, Ram, RamPlus, Ties
 from ramekin.plan.layout import Part
 
 SMALL = Resources(chunk_bytes=8, threads=3)
@@ -173,15 +174,65 @@ def test_what_a_disk_gives_is_asked_for_ahead_and_what_memory_holds_is_not(
 
     monkeypatch.setattr(os, "posix_fadvise", advise)
     task = sources.layout.shards[0].tensors[0]
+    span, end = Span(0, task.base, 0, 50), task.base.start + 100
     with open_sources(sources.files, ("e",)) as opened:
         opened.prepare(0, task.base)
-        span = Span(0, task.base, 0, 50)
         opened.waited(span, 0.0)
         assert asked == []
-        end = task.base.start + span.nbytes
         opened.waited(span, 1.0)
         opened.waited(Span(0, task.base, 50, 50), 1.0)
-        assert asked == [(end, 16 << 20), (end + (16 << 20), span.nbytes)], "nothing is asked for twice"
+    reached = end
+    for start, size in asked:
+        assert start == reached, "nothing is asked for twice"
+        assert size <= 1 << 20
+        reached += size
+    assert reached == end + 100 + (16 << 20)
+
+
+def test_a_file_that_is_looked_at_again_is_asked_for_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(os, "posix_fadvise", lambda _, start, size, advice: asked.append(start))
+    opened = OpenSources({}, ("base",), ExitStack())
+    opened._waited(3, 100 << 20, 1, 1.0)
+    first = len(asked)
+    opened._waited(3, 1 << 20, 1, 1.0)
+    assert asked[first] == 1 << 20
+    assert len(asked) == 2 * first
+
+
+@pytest.mark.parametrize("method", [Ties(), Ram(), RamPlus(), ModelStock(), Average()], ids=lambda method: method.name)
+def test_what_the_page_cache_has_is_not_asked_for(
+    method: Method, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generator = np.random.default_rng(2)
+    start = generator.standard_normal(200_000)
+    experts = {n: {"w": data(start + generator.choice([0, 0.5], start.size))} for n in "ab"}
+    sources = lay_out(tmp_path / "in", {"w": data(start)}, experts)
+    asked: list[int] = []
+    real = os.posix_fadvise
+
+    def advise(descriptor: int, place: int, size: int, advice: int) -> None:
+        asked.append(advice)
+        real(descriptor, place, size, advice)
+
+    merge_weights(sources.layout, sources.supply, method, tmp_path / "warm")
+    monkeypatch.setattr(os, "posix_fadvise", advise)
+    merge_weights(sources.layout, sources.supply, method, tmp_path / "out")
+    assert os.POSIX_FADV_SEQUENTIAL in asked
+    assert asked.count(os.POSIX_FADV_WILLNEED) <= 16, "at most where a thread was kept waiting"
+
+
+@pytest.mark.parametrize("method", [Ties(), Average(), ModelStock(), Dare(), Ram(), RamPlus()], ids=lambda m: m.name)
+def test_what_is_wrong_is_counted_once(method: Method, tmp_path: Path) -> None:
+    """Whatever goes over it: the loop that counts, that which looks, and that which merges."""
+    bad = np.ones(9001)
+    bad[[3, 4500, 9000]] = np.nan, np.inf, np.nan
+    sources = lay_out(
+        tmp_path / "in", {"w": data(np.zeros(9001))}, {"e": {"w": data(bad)}, "f": {"w": data(bad * 0 + 1)}}
+    )
+    with pytest.raises(DamagedError) as found:
+        merge_weights(sources.layout, sources.supply, method, tmp_path / "out", means=Means(Resources(window_bytes=1)))
+    assert "expert:e: e.safetensors: tensor `w` has 3 values that are NaN or infinite" in str(found.value)
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EROFS])

@@ -97,6 +97,38 @@ def test_where_the_first_place_cannot_be_written_the_next_one_is_taken(
     assert len([*(tmp_path / "cache" / "ramekin" / "loops").iterdir()]) == 1
 
 
+def test_a_relative_cache_is_the_working_directorys_and_is_not_looked_into(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", ".cache")
+    assert [*native._places()] == [native._HERE / "__pycache__"]
+
+
+def test_nobody_has_to_have_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nowhere() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", nowhere)
+    assert [*native._places()] == [native._HERE / "__pycache__"]
+
+
+def test_what_anybody_could_have_written_is_not_run(place: Path, compiled_names: list[str]) -> None:
+    assert works(Native(*ADDED))
+    (file,) = place.iterdir()
+    file.chmod(0o666)
+    assert works(Native(*ADDED))
+    assert compiled_names == ["accumulate"] * 2
+
+
+def test_a_loop_that_cannot_be_compiled_leaves_nothing_behind(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(self: Native) -> bytes:
+        raise RuntimeError("no")
+
+    monkeypatch.setattr(Native, "compile", failing)
+    with pytest.raises(RuntimeError, match="no"):
+        works(Native(*ADDED))
+    assert not [*place.iterdir()]
+
+
 @pytest.fixture
 def fresh_key() -> Iterator[None]:
     native._key.cache_clear()
@@ -151,6 +183,8 @@ def test_arguments_of_other_types_are_refused() -> None:
     for sums in (np.zeros((1, 2, 2), np.float32), np.zeros((2, 2)), np.zeros((1, 2, 4))[:, :, ::2]):
         with pytest.raises(TypeError, match="not a contiguous float64"):
             on_processor.accumulate(sums, 1, 1, 0, totals)
+    with pytest.raises(TypeError, match="integer"):
+        on_processor.accumulate(totals, 1.5, 1, 0, totals)
     with pytest.raises(TypeError, match="takes 5 arguments, not 4"):
         on_processor.accumulate(totals, 1, 1, 0)
 

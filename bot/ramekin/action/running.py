@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ramekin.pipeline import Outcome
     from ramekin.preparing import Request
 
-_NEEDED: Final = ("numba", "numpy", "safetensors", "torch", "transformers")
+_NEEDED: Final = ("llvmlite", "numba", "numpy", "safetensors", "torch", "transformers")
 """What `ramekin[merge]` installs."""
 
 

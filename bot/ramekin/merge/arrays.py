@@ -6,18 +6,14 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from ramekin.merge.sizes import BLOCK
+
 Bytes = npt.NDArray[np.uint8]
 Halves = npt.NDArray[np.uint16]
 Words = npt.NDArray[np.uint32]
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
-
-BLOCK: Final = 1024
-"""Elements that a loop works on at a time: the buffers of a block fit the first-level cache."""
-
-MAX_EXPERTS: Final = 16
-"""Most experts of one merge: a pattern of who changed an element has one bit for each."""
 
 BF16: Final = 0
 F16: Final = 1

@@ -9,13 +9,14 @@ from typing import TypeVar
 import numpy as np
 
 from ramekin.checkpoint.tensors import ITEM_SIZES, LowRank
-from ramekin.merge.arrays import BLOCK, FILE, KINDS, LOST, Bytes, Counts, in_memory
+from ramekin.merge.arrays import FILE, KINDS, LOST, Bytes, Counts, in_memory
 from ramekin.merge.resources import Resources
+from ramekin.merge.sizes import BLOCK, LEAST_ROOM, MAX_EXPERTS
 from ramekin.plan.layout import Part, TensorTask
 
 _J = TypeVar("_J")
 _CHANGE_SIZE = 4  # what an adapter adds is formed in float32
-_LINE = 64  # bytes of a cache line, which what there is of each source begins with
+_LINE = 64  # bytes of a cache line: what there is of one source shares none with another
 _READ = 128 << 10  # bytes that a loop reads at a time
 
 
@@ -96,7 +97,7 @@ def _runs(first: int, count: int, step: int, row: int) -> Iterator[tuple[int, in
 
 
 class Window:
-    """What one thread has of all sources at a time, for N experts: so little that it stays in the processor's caches.
+    """What one thread has of all sources at a time, for N experts: on a processor little enough to stay in its caches.
 
     Either it is filled before the loops begin, or the loops read the files as they go.
 
@@ -109,12 +110,14 @@ class Window:
     Attributes:
         places: `[N + 1, COLUMNS]`, where what there is of base and experts is.
         kinds: `[N + 1]`, their element types, as the loops number them.
-        limits: `[N]`, how many of the piece's elements each expert has.
+        limits: `[N]`, how many of the elements at work each expert has.
         counts: `[thresholds, 2**N]`, elements by pattern.
         bad: `[N + 2]`, faults that the loop at work has found in each source and, last, in the output.
     """
 
     def __init__(self, experts: int, size: int, loops: int = 1, thresholds: int = 1) -> None:
+        if experts > MAX_EXPERTS or size < LEAST_ROOM:
+            raise ValueError("loops have no room for more experts, or want more of a source at once")
         self._rows: Bytes = np.empty((experts + 1, -(-size // _LINE) * _LINE), np.uint8)
         self._room = min(size, _READ)
         self.places = in_memory([row.ctypes.data for row in self._rows])

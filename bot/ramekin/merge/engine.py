@@ -8,7 +8,7 @@ from typing import overload
 
 from ramekin.digests import sha256_of
 from ramekin.errors import UsageError
-from ramekin.merge.arrays import MAX_EXPERTS, Bytes
+from ramekin.merge.arrays import Bytes
 from ramekin.merge.chunks import Chunk
 from ramekin.merge.files import Supply, open_sources
 from ramekin.merge.grafting import Grafts
@@ -17,6 +17,7 @@ from ramekin.merge.operators import operator_for
 from ramekin.merge.orders import Counting, Means, Passed, Writing, WrittenFile, lead, thresholds_of
 from ramekin.merge.output import INDEX_NAME, write_index
 from ramekin.merge.passes import Pass
+from ramekin.merge.sizes import MAX_EXPERTS
 from ramekin.merge.statistics import Probe, joined
 from ramekin.merge.tally import Tally, check
 from ramekin.methods import Method

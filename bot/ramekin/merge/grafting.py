@@ -80,7 +80,7 @@ class Grafting(Operator):
     """
 
     def __init__(self, inner: Operator, grafts: Grafts, kept: Kept) -> None:
-        self.counts = inner.counts
+        self.counts, self.needs = inner.counts, inner.needs
         self._inner = inner
         self._grafts = grafts
         self._kept = kept

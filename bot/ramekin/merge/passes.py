@@ -16,6 +16,7 @@ from ramekin.merge.loops.choosing import Loops, loops_for
 from ramekin.merge.loops.on_processor import form_changes, magnitudes
 from ramekin.merge.operators import Operator, TensorWork
 from ramekin.merge.resources import Resources
+from ramekin.merge.sizes import LEAST_ROOM
 from ramekin.plan.layout import Part, TensorTask
 
 Write = Callable[[Chunk, int, Bytes], None]
@@ -100,10 +101,23 @@ class Pass:
         def slot() -> Slot:
             return Slot.make(experts, self.resources.out_bytes, results, thresholds)
 
-        def work(job: Job, slot: Slot) -> None:
+        def window() -> Window:
             if not hasattr(here, "window"):
-                here.window = Window(experts, self.resources.row_bytes(experts), max(results, thresholds), thresholds)
-            self._work(job, slot, here.window)
+                loops = len(self.thresholds) + len(self.operators)
+                here.window = Window(experts, self.resources.row_bytes(experts), max(1, loops), thresholds)
+            own: Window = here.window
+            return own
+
+        def work(job: Job, slot: Slot) -> None:
+            try:
+                self._do(job, slot, window())
+            except BaseException:
+                for work in job.tensor.works:
+                    work.abandon()
+                raise
+
+        needed = {name for operator in self.operators for name in operator.needs}
+        self._loops.load(needed | ({"count_patterns"} if self.thresholds else set()))
 
         for job, found in in_order(self._jobs(tasks), work, slot, self.resources):
             if not job.lookers:
@@ -159,14 +173,6 @@ class Pass:
 
         return TensorJob(task, tuple(operator.on(task, sample) for operator in self.operators), factors)
 
-    def _work(self, job: Job, slot: Slot, window: Window) -> None:
-        try:
-            self._do(job, slot, window)
-        except BaseException:
-            for work in job.tensor.works:
-                work.abandon()
-            raise
-
     def _do(self, job: Job, slot: Slot, window: Window) -> None:
         chunk = job.chunk
         if chunk.task.operation == "copy":
@@ -215,6 +221,7 @@ class Pass:
         self._loops.begin()
         works = job.tensor.works
         if job.lookers:
+            # What is wrong with the sources is told when they are merged.
             job.seen.extend((piece, number, works[number].look(piece, window)) for number in job.lookers)
             return
         if not any(operator.counts for operator in self.operators):
@@ -224,7 +231,7 @@ class Pass:
         size = ITEM_SIZES[piece.task.dtype]
         start = (piece.first - job.chunk.first) * size
         for number, work in enumerate(works):
-            window.turn_to(number)
+            window.turn_to(len(self.thresholds) + number)
             work.merge(piece, window, slot.outs[number, start : start + piece.count * size])
 
     def _read_before(self, window: Window, tensor: TensorJob, piece: Chunk) -> None:
@@ -259,7 +266,7 @@ class Pass:
             pieces = [(int(start), _PLACE) for start in starts]
         count = sum(piece[1] for piece in pieces)
         experts = len(task.experts)
-        window = Window(experts, count * element_bytes(task))
+        window = Window(experts, max(count * element_bytes(task), LEAST_ROOM))
         for source, part in enumerate((task.base, *task.experts)):
             found = np.concatenate([self._piece(tensor, source, part, first, size) for first, size in pieces])
             kind = _kind(part)

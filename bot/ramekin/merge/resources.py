@@ -4,8 +4,9 @@ import os
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from ramekin.merge.sizes import LEAST_ROOM, STRIDE
+
 _MOST_THREADS: Final = 16  # beyond that, copying out of the page cache and hashing the output are what one waits for
-_LEAST_ROW: Final = 8 << 10  # a block of the loops
 _CUT_BINS: Final = 3 * 4 << 18  # bytes, per thread and expert, of the histograms in which TIES finds its cuts
 _CUT_TOTALS: Final = 8 << 18  # bytes, per expert, of the same for all threads, where a tensor has billions of elements
 _FIXED: Final = 384 << 20  # the interpreter, numpy, and the compiler when it must run
@@ -51,7 +52,7 @@ class Resources:
     @property
     def out_bytes(self) -> int:
         """Bytes of buffer for one chunk of one result: room for a block of any element."""
-        return max(self.chunk_bytes, _LEAST_ROW)
+        return max(self.chunk_bytes, LEAST_ROOM)
 
     @property
     def counting_bytes(self) -> int:
@@ -62,11 +63,12 @@ class Resources:
         """Bytes of one source that a thread has in memory at a time; on a GPU, a chunk at once."""
         if self.device == "cuda":
             return self.chunk_bytes
-        return max(1, min(self.chunk_bytes, self.window_bytes // (experts + 1)))
+        most = max(1, min(self.chunk_bytes, self.window_bytes // (experts + 1)))
+        return most // (4 * STRIDE) * (4 * STRIDE) or most  # so that pairs stay pairs in the next piece
 
     def row_bytes(self, experts: int) -> int:
         """Bytes of buffer for a piece of one source: room for a block of any element."""
-        return max(self.piece_bytes(experts), _LEAST_ROW)
+        return max(self.piece_bytes(experts), LEAST_ROOM)
 
     @property
     def slots(self) -> int:
@@ -91,7 +93,8 @@ def memory_needed(experts: int, resources: Resources, factors: int = 0, threshol
     """
     patterns = thresholds * (8 << experts)
     slot = resources.out_bytes + patterns
-    window = (experts + 1) * resources.row_bytes(experts) + patterns
+    # What is only copied is compared with the base's: two chunks, and a byte for each byte that may differ.
+    window = max((experts + 1) * resources.row_bytes(experts), 3 * resources.chunk_bytes) + patterns
     cuts = experts * (resources.threads * _CUT_BINS + _CUT_TOTALS)
     gpu = _beside_a_gpu(experts, resources) if resources.device == "cuda" else 0
     return _FIXED + resources.threads * window + resources.slots * slot + 3 * patterns + cuts + factors + gpu

@@ -3,9 +3,10 @@
 import numpy as np
 from numba import carray  # type: ignore[attr-defined]
 
-from ramekin.merge.arrays import BLOCK, Bytes, Counts, Floats
+from ramekin.merge.arrays import Bytes, Counts, Floats
 from ramekin.merge.loops.compiling import compiled, room_for_block, room_for_rows
 from ramekin.merge.loops.conversion import load_block, load_values, store
+from ramekin.merge.sizes import BLOCK
 
 
 @compiled

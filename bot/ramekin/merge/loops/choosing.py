@@ -1,6 +1,6 @@
 """The loops for a device: compiled for the processor, or the same arithmetic in Triton for a GPU."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from ramekin.errors import UsageError
 from ramekin.merge.loops import on_processor
+from ramekin.merge.loops.native import Native
 
 if TYPE_CHECKING:
     import torch
@@ -33,6 +34,13 @@ class Loops:
     count_equals: Loop
     merge_trimmed: Loop
     merge_dropped: Loop
+
+    def load(self, names: Iterable[str]) -> None:
+        """Have loops ready before threads want them; on a GPU they are compiled when they are first started."""
+        for name in names:
+            loop = getattr(self, name)
+            if isinstance(loop, Native):
+                loop.load()
 
 
 @cache

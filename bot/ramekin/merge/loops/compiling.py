@@ -7,7 +7,8 @@ from typing import Any, Final, ParamSpec, TypeVar, cast
 
 import numpy as np
 
-from ramekin.merge.arrays import BLOCK, MAX_EXPERTS, Bytes, Floats, Halves, Words
+from ramekin.merge.arrays import Bytes, Floats, Halves, Words
+from ramekin.merge.sizes import BLOCK, MAX_EXPERTS
 
 # numba obeys a `.numba_config.yaml` of the working directory, which may be that of a stranger's pull request: it names
 # libraries to load, and a place of compiled code to unpickle. It is looked for at the import, and at each compilation.
@@ -32,7 +33,7 @@ _LINE: Final = 64
 def compiled(function: Callable[_P, _R]) -> Callable[_P, _R]:
     """Compile a loop, or a part of one, when it is first used.
 
-    It gets no runtime of numba's, so it can hold no array of its own: `rows_here` and the like are for that.
+    It gets no runtime of numba's, so it can hold no array of its own: `room_for_rows` and the like are for that.
     """
     found: Callable[_P, _R] = numba.njit(nogil=True, error_model="numpy")(function)
     return found

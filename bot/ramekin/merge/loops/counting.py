@@ -5,15 +5,13 @@ from typing import Final
 import numpy as np
 from numba import carray  # type: ignore[attr-defined]
 
-from ramekin.merge.arrays import ADDRESS, BF16, BLOCK, Bytes, Counts, Floats, Words
+from ramekin.merge.arrays import ADDRESS, BF16, Bytes, Counts, Floats, Words
 from ramekin.merge.loops.compiling import as_bits, compiled, halves_at, room_for_block, room_for_rows, words_at
 from ramekin.merge.loops.conversion import SPECIAL, load_block, lower, special_halves, upper
 from ramekin.merge.loops.reading import reach
+from ramekin.merge.sizes import BLOCK, STRIDE
 
 _FEW: Final = 16  # up to so many patterns, comparing a block with each is faster than a histogram
-
-STRIDE: Final = 4 * BLOCK
-"""Elements that a loop over pairs works on at a time: it has no buffers, so more of them fit the first-level cache."""
 
 Four = tuple[int, int, int, int]
 

@@ -8,10 +8,11 @@ from typing import Final
 import numpy as np
 from numba import carray  # type: ignore[attr-defined]
 
-from ramekin.merge.arrays import BLOCK, MAX_EXPERTS, SPARE, Bytes, Counts, Floats, Words
+from ramekin.merge.arrays import SPARE, Bytes, Counts, Floats, Words
 from ramekin.merge.loops.compiling import as_bits, compiled, room, room_for_block, room_for_rows
 from ramekin.merge.loops.conversion import load_block, store
 from ramekin.merge.loops.masking import drop
+from ramekin.merge.sizes import BLOCK, MAX_EXPERTS
 
 _MAGNITUDE = np.uint32(0x7FFFFFFF)
 

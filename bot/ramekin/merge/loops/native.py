@@ -9,10 +9,12 @@ import ctypes
 import hashlib
 import importlib
 import os
+import stat
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from importlib.metadata import version
+from operator import index
 from pathlib import Path
 from typing import Any, Final
 
@@ -59,7 +61,7 @@ class Native:
         values: list[float] = []
         for (dtype, dimensions), given in zip(self._types, arguments, strict=True):
             if not dimensions:
-                values.append(float(given) if dtype.kind == "f" else int(given))
+                values.append(float(given) if dtype.kind == "f" else index(given))
             elif given.dtype == dtype and given.ndim == dimensions and given.flags.c_contiguous:
                 values += (_address(given), *given.shape)
             else:
@@ -82,7 +84,7 @@ class Native:
         """What an earlier process made, if it is all there."""
         for directory in _places():
             with contextlib.suppress(OSError):
-                content = (directory / self._file).read_bytes()
+                content = (directory / self._file).read_bytes() if _is_ours(directory / self._file) else b""
                 if hashlib.sha256(content[_DIGEST:]).digest() == content[:_DIGEST]:
                     return content[_DIGEST:]
         return None
@@ -98,11 +100,13 @@ class Native:
                 directory.mkdir(parents=True, exist_ok=True)
                 turn = directory / f"{self._file}.lock"
                 with exclusive(turn):
-                    kept = self._kept()
-                    code = kept or code or self.compile()
-                    if not kept:
-                        write_atomically(directory / self._file, hashlib.sha256(code).digest() + code)
-                    turn.unlink()
+                    try:
+                        kept = self._kept()
+                        code = kept or code or self.compile()
+                        if not kept:
+                            write_atomically(directory / self._file, hashlib.sha256(code).digest() + code)
+                    finally:
+                        turn.unlink()
                 return code
         return code or self.compile()
 
@@ -148,18 +152,37 @@ def _address(array: Any) -> int:
 
 
 def _places() -> Iterator[Path]:
-    """Where machine code is kept: beside these files, or in the user's cache."""
+    """Where machine code is kept: beside these files, or in the user's cache, if there is one of this user's alone.
+
+    A relative one would be the working directory's, which may be a stranger's pull request.
+    """
     yield _HERE / "__pycache__"
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    yield Path(home) / "ramekin" / "loops"
+    with contextlib.suppress(RuntimeError):  # no home, as in a container for any user
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        if cache.is_absolute():
+            yield cache / "ramekin" / "loops"
+
+
+def _is_ours(file: Path) -> bool:
+    """Whether nobody else can have put it there."""
+    found = file.stat()
+    return found.st_uid in {0, os.getuid()} and not found.st_mode & stat.S_IWOTH
 
 
 @cache
 def _key() -> str:
     """All that machine code depends on: the loops, what compiles them, and the processor."""
-    sources = [_HERE.parent / "arrays.py", *sorted(_HERE.glob("*.py"))]
+    sources = [_HERE.parent / "arrays.py", _HERE.parent / "sizes.py", *sorted(_HERE.glob("*.py"))]
     digest = hashlib.sha256()
-    for known in (version("numba"), llvm.llvm_version_info, llvm.get_process_triple(), *_processor()):
+    settings = sorted(f"{name}={value}" for name, value in os.environ.items() if name.startswith("NUMBA_"))
+    for known in (
+        version("numba"),
+        version("llvmlite"),
+        *settings,
+        llvm.llvm_version_info,
+        llvm.get_process_triple(),
+        *_processor(),
+    ):
         digest.update(f"{known}\n".encode())
     for path in sources:
         digest.update(hashlib.sha256(path.read_bytes()).digest())
@@ -172,12 +195,16 @@ def _processor() -> tuple[str, str]:
 
 
 @cache
-def _machine() -> Any:
-    """LLVM's backend for this processor."""
+def _initialize() -> None:
     with contextlib.suppress(RuntimeError):  # newer ones do this by themselves, and say so
         llvm.initialize()
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
+
+
+def _machine() -> Any:
+    """LLVM's backend for this processor."""
+    _initialize()
     name, features = _processor()
     target = llvm.Target.from_triple(llvm.get_process_triple())
     return target.create_target_machine(cpu=name, features=features, opt=3, codemodel="jitdefault", jit=True)
@@ -195,10 +222,11 @@ def _strip(module: Any) -> None:
 def _linked(code: bytes) -> int:
     """The address of a loop's machine code, in memory and ready to run."""
     with _MAKING:
-        engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _machine())
-        engine.add_object_file(llvm.ObjectFileRef.from_data(code))
-        engine.finalize_object()
+        made = llvm.ObjectFileRef.from_data(code)
+        engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _machine())  # the machine is the engine's now
         _ENGINES.append(engine)
+        engine.add_object_file(made)
+        engine.finalize_object()
         address = engine.get_function_address(_NAME.decode())
     if not address:
         raise RuntimeError("a loop's machine code cannot be linked")

@@ -7,9 +7,10 @@ blocks of a filter in order. So neither chunks nor threads play a part.
 import numpy as np
 from numba import carray  # type: ignore[attr-defined]
 
-from ramekin.merge.arrays import BLOCK, Bytes, Counts, Doubles
+from ramekin.merge.arrays import Bytes, Counts, Doubles
 from ramekin.merge.loops.compiling import compiled, room_for_block, room_for_rows
 from ramekin.merge.loops.conversion import load_block
+from ramekin.merge.sizes import BLOCK
 
 
 @compiled

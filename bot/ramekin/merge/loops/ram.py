@@ -5,10 +5,11 @@ from typing import Final
 import numpy as np
 from numba import carray  # type: ignore[attr-defined]
 
-from ramekin.merge.arrays import BF16, BLOCK, TOO_LARGE, Bytes, Counts, Floats, Words
+from ramekin.merge.arrays import BF16, TOO_LARGE, Bytes, Counts, Floats, Words
 from ramekin.merge.loops.compiling import as_bits, compiled, room_for_block, room_for_rows, words_at
 from ramekin.merge.loops.conversion import load_block, lower, narrowed, store, upper
-from ramekin.merge.loops.counting import STRIDE, Four, include, pairs_of_bfloat16, reach_three, tally
+from ramekin.merge.loops.counting import Four, include, pairs_of_bfloat16, reach_three, tally
+from ramekin.merge.sizes import BLOCK, STRIDE
 
 _MAGNITUDE: Final = np.uint32(0x7FFFFFFF)
 _F = np.float32
@@ -18,7 +19,7 @@ _Factors = tuple[_F, _F, _F, _F, _F, _F, _F]
 @compiled
 def _merged(
     start: np.float32, a: np.float32, b: np.float32, c: np.float32, epsilon: np.float32, factors: _Factors
-) -> tuple[np.uint32, np.uint32, np.bool, np.bool, np.bool]:
+) -> tuple[np.uint32, np.uint32, np.bool_, np.bool_, np.bool_]:
     """An element of the base and of three experts merged: bits, those of the largest magnitude met, who changed it."""
     nothing = np.float32(0)
     f1, f2, f3, f4, f5, f6, f7 = factors

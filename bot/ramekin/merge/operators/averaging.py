@@ -6,11 +6,12 @@ from typing import Final
 
 import numpy as np
 
-from ramekin.merge.arrays import BLOCK, Bytes, Doubles, blocks_of
+from ramekin.merge.arrays import Bytes, Doubles, blocks_of
 from ramekin.merge.chunks import Chunk, Window
 from ramekin.merge.loops.choosing import Loops
 from ramekin.merge.loops.on_processor import accumulate
 from ramekin.merge.operators.base import Operator, Sampler, TensorWork
+from ramekin.merge.sizes import BLOCK
 from ramekin.methods import ModelStock, TaskArithmetic
 from ramekin.methods.base import weights_of
 from ramekin.plan.layout import TensorTask
@@ -21,6 +22,8 @@ _PRODUCTS: Final = 1 << 20
 
 class Averaging(Operator, TensorWork):
     """`(1/N) sum_t theta_t`; the same on every tensor."""
+
+    needs = ("merge_average",)
 
     def __init__(self, experts: int, loops: Loops) -> None:
         self._factors = np.array([[1.0 / experts, 1.0, 0.0]]).astype(np.float32)
@@ -39,6 +42,8 @@ class Averaging(Operator, TensorWork):
 
 class Summing(Operator, TensorWork):
     """`theta_base + sum_t weight_t tau_t`; the same on every tensor."""
+
+    needs = ("merge_sum",)
 
     def __init__(self, weights: Sequence[float], loops: Loops) -> None:
         self._weights = np.array(weights, np.float64).astype(np.float32)
@@ -60,6 +65,8 @@ class Summing(Operator, TensorWork):
 
 class Stock(Operator):
     """Model Stock: each tensor is read once for its angles, and once more."""
+
+    needs = ("multiply", "merge_average")
 
     def __init__(self, method: ModelStock, experts: int, loops: Loops) -> None:
         self.method = method

@@ -1,7 +1,7 @@
 """What a method at work is to the engine."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from ramekin.merge.arrays import Bytes, Words
 from ramekin.merge.chunks import Chunk, Window
@@ -57,9 +57,11 @@ class Operator(ABC):
 
     Attributes:
         counts: Whether it counts the overlap patterns while it merges, with a threshold of its own.
+        needs: The loops that it calls.
     """
 
     counts: bool = False
+    needs: Sequence[str] = ()
 
     @abstractmethod
     def on(self, task: TensorTask, sample: Sampler) -> TensorWork:

@@ -21,6 +21,8 @@ class Patterned(Operator, TensorWork):
         counts: Whether it counts the patterns while it is at it.
     """
 
+    needs = ("merge_ram",)
+
     def __init__(self, coefficients: Sequence[float], epsilon: float, loops: Loops, *, counts: bool = False) -> None:
         self.counts = counts
         self._coefficients = np.array(coefficients, np.float64).astype(np.float32)

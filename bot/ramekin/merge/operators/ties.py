@@ -28,6 +28,8 @@ class Trimming(Operator):
         loops: The loops.
     """
 
+    needs = ("count_magnitudes", "count_equals", "merge_trimmed")
+
     def __init__(self, density: float, weights: Sequence[float], scale: float, loops: Loops) -> None:
         self.density = density
         self.weights: Floats = np.array(weights, np.float64).astype(np.float32)
@@ -145,6 +147,8 @@ class _Budget:
 
 class Dropping(Operator, TensorWork):
     """DARE and DARE with TIES; the same on every tensor but for the keys of the masks."""
+
+    needs = ("merge_dropped",)
 
     def __init__(self, method: Dare | DareTies, experts: tuple[str, ...], loops: Loops) -> None:
         self._method = method
