@@ -148,11 +148,12 @@ def test_machine_code_is_for_one_processor(monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_changed_loop_is_compiled_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     loops = tmp_path / "loops"
     loops.mkdir()
-    (tmp_path / "arrays.py").write_text("BLOCK = 1024\n")
+    (tmp_path / "arrays.py").write_text("F32 = 2\n")
+    (tmp_path / "sizes.py").write_text("BLOCK = 1024\n")
     (loops / "ram.py").write_text("a = 1\n")
     monkeypatch.setattr(native, "_HERE", loops)
     keys = {native._key()}
-    for path, content in ((loops / "ram.py", "a = 2\n"), (tmp_path / "arrays.py", "BLOCK = 2048\n")):
+    for path, content in ((loops / "ram.py", "a = 2\n"), (tmp_path / "sizes.py", "BLOCK = 2048\n")):
         native._key.cache_clear()
         path.write_text(content)
         keys.add(native._key())

@@ -541,7 +541,7 @@ def test_a_loop_reads_the_files_a_window_at_a_time(name: str, dtypes: tuple[str,
         for t, (dtype, n) in enumerate(zip(dtypes, (size, size, size, size - 9000), strict=True))
     )
     sources = lay_out(tmp_path / "in", {"w": base}, {n: {"w": each} for n, each in zip("abc", experts, strict=True)})
-    hows = [Resources(1 << 17, 2, window_bytes=1), Resources(1 << 20, 1), Resources(20_000, 3, window_bytes=30_000)]
+    hows = [Resources(1 << 17, 2, window_bytes=8192), Resources(1 << 20, 1), Resources(20_000, 3, window_bytes=30_000)]
     assert hows[0].row_bytes(3) < base.values.size, "several windows"
     found = []
     for i, how in enumerate(hows):
