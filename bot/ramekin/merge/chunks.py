@@ -125,8 +125,7 @@ class Window:
         self.limits: Counts = np.zeros(experts, np.int64)
         self.counts: Counts = np.zeros((thresholds, 1 << experts), np.int64)
         self._bad: Counts = np.zeros((loops, experts + 2), np.int64)
-        self._by_loop = [*self._bad]
-        self.bad = self._by_loop[0]
+        self.turn_to(0)
 
     @property
     def sources(self) -> tuple[Counts, Bytes, Counts]:
@@ -156,7 +155,7 @@ class Window:
 
     def turn_to(self, loop: int) -> None:
         """Say which loop is next."""
-        self.bad = self._by_loop[loop]
+        self.bad: Counts = self._bad[loop]
 
     def give(self, counts: Counts, bad: Counts) -> None:
         """Say what was found since the last time; what several loops found in a source is told once."""

@@ -33,7 +33,7 @@ _LINE: Final = 64
 def compiled(function: Callable[_P, _R]) -> Callable[_P, _R]:
     """Compile a loop, or a part of one, when it is first used.
 
-    It gets no runtime of numba's, so it can hold no array of its own: `room_for_rows` and the like are for that.
+    What it becomes has to do without numba's runtime, so it can make no array: `room_for_rows` and others are for that.
     """
     found: Callable[_P, _R] = numba.njit(nogil=True, error_model="numpy")(function)
     return found

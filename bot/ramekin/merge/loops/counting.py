@@ -15,6 +15,11 @@ _FEW: Final = 16  # up to so many patterns, comparing a block with each is faste
 
 Four = tuple[int, int, int, int]
 
+_U = np.uint32
+Seen = tuple[_U, _U, _U, _U, _U, _U, _U]
+"""How many elements each set of three experts has all changed: the first alone, the second, the third; the first and
+second, the first and third, the second and third; all."""
+
 
 @compiled
 def mark(rows: Floats, n: int, epsilon: np.float32, masks: Words) -> None:
@@ -44,48 +49,24 @@ def tally(masks: Words, n: int, counts: Counts) -> None:
 
 
 @compiled
-def _count_three(where: Four, pairs: int, epsilon: np.float32, counts: Counts) -> bool:
-    """Count a block of bfloat16 without storing anything; return whether all changes are finite."""
-    base, a = words_at(where[0], pairs), words_at(where[1], pairs)
-    b, c = words_at(where[2], pairs), words_at(where[3], pairs)
-    one = two = three = both = first = last = every = largest = np.uint32(0)
-    for i in range(pairs):
-        start, next_start = lower(base[i]), upper(base[i])
-        from_a, next_from_a = abs(lower(a[i]) - start), abs(upper(a[i]) - next_start)
-        from_b, next_from_b = abs(lower(b[i]) - start), abs(upper(b[i]) - next_start)
-        from_c, next_from_c = abs(lower(c[i]) - start), abs(upper(c[i]) - next_start)
-        in_a, in_b, in_c = from_a > epsilon, from_b > epsilon, from_c > epsilon
-        next_a, next_b, next_c = next_from_a > epsilon, next_from_b > epsilon, next_from_c > epsilon
-        largest = max(largest, as_bits(from_a), as_bits(from_b), as_bits(from_c))
-        largest = max(largest, as_bits(next_from_a), as_bits(next_from_b), as_bits(next_from_c))
-        one = np.uint32(np.uint32(one + np.uint32(in_a)) + np.uint32(next_a))
-        two = np.uint32(np.uint32(two + np.uint32(in_b)) + np.uint32(next_b))
-        three = np.uint32(np.uint32(three + np.uint32(in_c)) + np.uint32(next_c))
-        both = np.uint32(np.uint32(both + np.uint32(in_a & in_b)) + np.uint32(next_a & next_b))
-        first = np.uint32(np.uint32(first + np.uint32(in_a & in_c)) + np.uint32(next_a & next_c))
-        last = np.uint32(np.uint32(last + np.uint32(in_b & in_c)) + np.uint32(next_b & next_c))
-        every = np.uint32(np.uint32(every + np.uint32(in_a & in_b & in_c)) + np.uint32(next_a & next_b & next_c))
-    include(2 * pairs, one, two, three, both, first, last, every, counts)
-    return bool(largest < SPECIAL)
+def add_to(seen: Seen, in_a: np.bool_, in_b: np.bool_, in_c: np.bool_) -> Seen:
+    """Count an element by which of three experts have changed it."""
+    one, two, three, both, first, last, every = seen
+    return (
+        np.uint32(one + np.uint32(in_a)),
+        np.uint32(two + np.uint32(in_b)),
+        np.uint32(three + np.uint32(in_c)),
+        np.uint32(both + np.uint32(in_a & in_b)),
+        np.uint32(first + np.uint32(in_a & in_c)),
+        np.uint32(last + np.uint32(in_b & in_c)),
+        np.uint32(every + np.uint32(in_a & in_b & in_c)),
+    )
 
 
 @compiled
-def include(
-    n: int,
-    one: np.uint32,
-    two: np.uint32,
-    three: np.uint32,
-    both: np.uint32,
-    first: np.uint32,
-    last: np.uint32,
-    every: np.uint32,
-    counts: Counts,
-) -> None:
-    """Add to `counts[8]` the patterns of `n` elements, by inclusion and exclusion.
-
-    Given is how many elements each set of three experts has all changed: the first alone, the second, the third; the
-    first and second, the first and third, the second and third; all.
-    """
+def include(n: int, seen: Seen, counts: Counts) -> None:
+    """Add to `counts[8]` the patterns of `n` elements, by inclusion and exclusion."""
+    one, two, three, both, first, last, every = seen
     ab, ac, bc, abc = np.int64(both), np.int64(first), np.int64(last), np.int64(every)
     counts[0] += n - one - two - three + ab + ac + bc - abc
     counts[1] += one - ab - ac + abc
@@ -95,6 +76,26 @@ def include(
     counts[5] += ac - abc
     counts[6] += bc - abc
     counts[7] += abc
+
+
+@compiled
+def _count_three(where: Four, pairs: int, epsilon: np.float32, counts: Counts) -> bool:
+    """Count a block of bfloat16 without storing anything; return whether all changes are finite."""
+    base, a = words_at(where[0], pairs), words_at(where[1], pairs)
+    b, c = words_at(where[2], pairs), words_at(where[3], pairs)
+    zero = np.uint32(0)
+    seen, largest = (zero, zero, zero, zero, zero, zero, zero), zero
+    for i in range(pairs):
+        start, next_start = lower(base[i]), upper(base[i])
+        from_a, next_from_a = abs(lower(a[i]) - start), abs(upper(a[i]) - next_start)
+        from_b, next_from_b = abs(lower(b[i]) - start), abs(upper(b[i]) - next_start)
+        from_c, next_from_c = abs(lower(c[i]) - start), abs(upper(c[i]) - next_start)
+        largest = max(largest, as_bits(from_a), as_bits(from_b), as_bits(from_c))
+        largest = max(largest, as_bits(next_from_a), as_bits(next_from_b), as_bits(next_from_c))
+        seen = add_to(seen, from_a > epsilon, from_b > epsilon, from_c > epsilon)
+        seen = add_to(seen, next_from_a > epsilon, next_from_b > epsilon, next_from_c > epsilon)
+    include(2 * pairs, seen, counts)
+    return bool(largest < SPECIAL)
 
 
 @compiled

@@ -8,7 +8,7 @@ from numba import carray  # type: ignore[attr-defined]
 from ramekin.merge.arrays import BF16, TOO_LARGE, Bytes, Counts, Floats, Words
 from ramekin.merge.loops.compiling import as_bits, compiled, room_for_block, room_for_rows, words_at
 from ramekin.merge.loops.conversion import load_block, lower, narrowed, store, upper
-from ramekin.merge.loops.counting import Four, include, pairs_of_bfloat16, reach_three, tally
+from ramekin.merge.loops.counting import Four, add_to, include, pairs_of_bfloat16, reach_three, tally
 from ramekin.merge.sizes import BLOCK, STRIDE
 
 _MAGNITUDE: Final = np.uint32(0x7FFFFFFF)
@@ -43,7 +43,8 @@ def _merge_three(where: Four, pairs: int, epsilon: np.float32, factors: Floats, 
     base, a = words_at(where[0], pairs), words_at(where[1], pairs)
     b, c = words_at(where[2], pairs), words_at(where[3], pairs)
     own = factors[1], factors[2], factors[3], factors[4], factors[5], factors[6], factors[7]
-    largest = one = two = three = both = first = last = every = np.uint32(0)
+    zero = np.uint32(0)
+    seen, largest = (zero, zero, zero, zero, zero, zero, zero), zero
     for i in range(pairs):
         bits, most, in_a, in_b, in_c = _merged(lower(base[i]), lower(a[i]), lower(b[i]), lower(c[i]), epsilon, own)
         next_bits, next_most, next_a, next_b, next_c = _merged(
@@ -51,14 +52,9 @@ def _merge_three(where: Four, pairs: int, epsilon: np.float32, factors: Floats, 
         )
         out[i] = np.uint32(np.uint32(narrowed(bits)) | np.uint32(np.uint32(narrowed(next_bits)) << np.uint32(16)))
         largest = max(largest, most, next_most)
-        one = np.uint32(np.uint32(one + np.uint32(in_a)) + np.uint32(next_a))
-        two = np.uint32(np.uint32(two + np.uint32(in_b)) + np.uint32(next_b))
-        three = np.uint32(np.uint32(three + np.uint32(in_c)) + np.uint32(next_c))
-        both = np.uint32(np.uint32(both + np.uint32(in_a & in_b)) + np.uint32(next_a & next_b))
-        first = np.uint32(np.uint32(first + np.uint32(in_a & in_c)) + np.uint32(next_a & next_c))
-        last = np.uint32(np.uint32(last + np.uint32(in_b & in_c)) + np.uint32(next_b & next_c))
-        every = np.uint32(np.uint32(every + np.uint32(in_a & in_b & in_c)) + np.uint32(next_a & next_b & next_c))
-    include(2 * pairs, one, two, three, both, first, last, every, counts)
+        seen = add_to(seen, in_a, in_b, in_c)
+        seen = add_to(seen, next_a, next_b, next_c)
+    include(2 * pairs, seen, counts)
     return bool(largest < TOO_LARGE)
 
 
