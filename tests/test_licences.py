@@ -5,8 +5,8 @@ from itertools import combinations_with_replacement
 import pytest
 
 from ramekin.hub.cards import LICENSES
-from ramekin.licences import HUB_IDS, Claim, Kind, claims_of, find_licence, inherit
-from ramekin.licences.catalogue import LICENCES
+from ramekin.licences.catalogue import HUB_IDS, LICENCES, Kind, find_licence
+from ramekin.licences.inheritance import Claim, claims_of, inherit
 from ramekin.lock.model import Lock
 
 NC, NCSA, ND = "cc-by-nc-4.0", "cc-by-nc-sa-4.0", "cc-by-nd-4.0"

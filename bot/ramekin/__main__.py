@@ -15,6 +15,8 @@ _SELDOM = 100_000
 def main() -> int:
     """Run one command as a process; returns its exit code."""
     gc.set_threshold(_SELDOM)
+    # No plugin of pydantic is of use here, and looking for one reads what every installed package says of itself.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     code = run()
     gc.freeze()
     if code in INTERRUPTED:

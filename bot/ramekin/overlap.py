@@ -1,31 +1,42 @@
 """The overlap statistics alone: what `ramekin stats` prints."""
 
-from ramekin.merge.stage import equip, fetch
+from pathlib import Path
+
+from ramekin.fetch import fetch_sources
+from ramekin.lock.making import LockPolicy, settle_lock
+from ramekin.manifest.reading import read_manifest
+from ramekin.merge.equipping import equip
 from ramekin.methods.ram import RamFamily
-from ramekin.preparing import Prepared
-from ramekin.report import ReportedOverlap, report_overlap
+from ramekin.plan.fitting import fitted
+from ramekin.records import ReportedOverlap, report_overlap
 from ramekin.room import enough_to_load
 from ramekin.workbench import Workbench
 
 
-def count_overlap(bench: Workbench, prepared: Prepared, device: str = "auto") -> ReportedOverlap:
+def count_overlap(bench: Workbench, path: Path, policy: LockPolicy, device: str = "auto") -> ReportedOverlap:
     """Fetch the sources and count, in one pass, which experts changed which elements.
+
+    Nothing is planned, since nothing is merged: the checkpoints have to fit together, and nothing else is asked.
 
     Raises:
         ResourceError: There is not enough memory, or the disk is full.
-        RamekinError: As fetching and counting do.
+        IncompatibleError: The checkpoints do not fit together.
+        RamekinError: As reading the manifest, pinning, fetching and counting do.
     """
-    layout = prepared.made.mergeable()
+    loaded = read_manifest(path)
+    manifest, sources = loaded.manifest, bench.sources(loaded.directory)
+    settled = settle_lock(loaded, sources, policy)
+    layout = fitted(manifest, settled.lock, sources)
+    settled.write()
     resources, team = equip(bench, layout, device)
     with enough_to_load():
         from ramekin.merge.engine import Means, probe
         from ramekin.merge.files import AtHand
         from ramekin.merge.statistics import by_module
 
-    method = prepared.loaded.manifest.method
-    files = fetch(bench, prepared).files
-    counted = probe(layout, AtHand(files), method.threshold, Means(resources, bench.terminal, team))
-    lambdas = method.lambdas(counted.overlap) if isinstance(method, RamFamily) else None
+    files = fetch_sources(settled.lock, manifest, sources, bench.store, lambda: bench.client).files
+    counted = probe(layout, AtHand(files), manifest.method.threshold, Means(resources, bench.terminal, team))
+    lambdas = manifest.method.lambdas(counted.overlap) if isinstance(manifest.method, RamFamily) else None
     modules = by_module(counted.by_tensor, layout.experts)
     return report_overlap(counted.overlap, layout.experts, lambdas, modules)
 

@@ -24,7 +24,8 @@ from ramekin.errors import (
     TemplateError,
     UsageError,
 )
-from ramekin.report import REPORT_NAME, FileRecord, Report, read_report
+from ramekin.records import FileRecord
+from ramekin.report import REPORT_NAME, Report, read_report
 from ramekin.room import existing
 from ramekin.text import printable
 

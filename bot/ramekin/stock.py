@@ -14,10 +14,10 @@ from ramekin.download import Wanted
 from ramekin.fetch import fetch_sources
 from ramekin.parts import FetchedParts, Origin, lying_parts
 from ramekin.plan.disk import WEIGHTS, comes_in_parts
-from ramekin.plan.making import confirm_layout
+from ramekin.plan.fitting import confirm_layout
 from ramekin.plan.schedule import Terms, make_schedule
 from ramekin.plan.steps import cut_into_steps, reads
-from ramekin.report import FileRecord
+from ramekin.records import FileRecord
 from ramekin.room import check_disk
 from ramekin.staging import Staging
 from ramekin.workbench import Workbench

@@ -15,7 +15,8 @@ from ramekin.errors import DamagedError, SourceError
 from ramekin.fetch import fetch_published
 from ramekin.lock.model import PinnedFile, PinnedSource
 from ramekin.publish.checking import differing_files
-from ramekin.report import LOCK_COPY, MANIFEST_COPY, NEURONS, REPORT_NAME, FileRecord, Report, read_report
+from ramekin.records import FileRecord
+from ramekin.report import LOCK_COPY, MANIFEST_COPY, NEURONS, REPORT_NAME, Report, read_report
 from ramekin.text import printable
 from ramekin.workbench import Workbench
 

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from ramekin.benchmarks import inspect_benchmarks, read_benchmarks
 from ramekin.errors import UsageError
+from ramekin.fetch import fetch_sources
 from ramekin.lock.making import LockPolicy, settle_lock
 from ramekin.manifest.model import Manifest
 from ramekin.manifest.reading import read_manifest
-from ramekin.merge.stage import equip, fetch
+from ramekin.merge.equipping import equip
 from ramekin.methods import Arm, BestOf, Choosing, Method
 from ramekin.methods.choices import WIDE_POOL, label_of
 from ramekin.methods.watched import Saliency, Shift, watched_in_words, without_the_papers
@@ -60,7 +61,7 @@ def _choosing(method: Method) -> Choosing:
     """The manifest's method if it chooses among candidates; else such a one with the method among the usual ones."""
     if isinstance(method, Choosing):
         return method
-    usual = {label_of(entry): entry for entry in WIDE_POOL}
+    usual = {label_of(entry): entry for entry in (kind(name=kind.title()) for kind in WIDE_POOL)}
     return BestOf.model_validate({"pool": [*(usual | {label_of(method): method}).values()]})
 
 
@@ -165,7 +166,7 @@ def _watch(
     resources, team = equip(bench, layout, device, method)
     loaded, lock = prepared.loaded, prepared.lock
     materials = read_benchmarks(bench, loaded, lock, prepared.sources, method, everything=everything)
-    files = fetch(bench, prepared).files
+    files = fetch_sources(lock, loaded.manifest, prepared.sources, bench.store, lambda: bench.client).files
     with enough_to_load():
         from ramekin.arm.asking import Question, Terms, ask
         from ramekin.merge.orders import Means

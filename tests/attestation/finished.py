@@ -13,16 +13,8 @@ from ramekin.lock.model import Lock, PinnedFile, PinnedSource
 from ramekin.manifest.reading import read_manifest
 from ramekin.methods.base import SEMANTICS
 from ramekin.methods.ram import Overlap
-from ramekin.report import (
-    LOCK_COPY,
-    MANIFEST_COPY,
-    FileRecord,
-    Report,
-    ReportedExpert,
-    ReportedOutput,
-    ReportedSource,
-    report_overlap,
-)
+from ramekin.records import FileRecord, report_overlap
+from ramekin.report import LOCK_COPY, MANIFEST_COPY, Report, ReportedExpert, ReportedOutput, ReportedSource
 from ramekin.subject import MergedDirectory
 
 SOURCES = "base: org/base\nexperts:\n  coder: org/coder\n  tool: org/tool\n"

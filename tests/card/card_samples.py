@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from ramekin.lock.model import CardFacts, Lock, PinnedFile, PinnedSource
 from ramekin.methods import AnyMethod, RamPlus
 from ramekin.methods.ram import Overlap, RamFamily
-from ramekin.report import FileRecord, Report, ReportedExpert, ReportedOutput, ReportedSource, report_overlap
+from ramekin.records import FileRecord, report_overlap
+from ramekin.report import Report, ReportedExpert, ReportedOutput, ReportedSource
 
 KEY = "sha256:" + "ab" * 32
 

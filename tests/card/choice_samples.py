@@ -17,7 +17,7 @@ from ramekin.lock.model import CardFacts, Lock
 from ramekin.methods import Arm, BestOf
 from ramekin.methods.choosing import Choosing
 from ramekin.methods.ram import Overlap, RamFamily
-from ramekin.report import FileRecord, report_overlap
+from ramekin.records import FileRecord, report_overlap
 
 DONORS = {"tau-bench": "tool", "officebench": "coder", "webshop": "memory", "os": "memory"}
 ROLES = {"tau-bench": "tool-call", "officebench": "officebench", "webshop": "webshop", "os": "agentbench-os"}

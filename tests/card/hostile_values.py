@@ -8,7 +8,7 @@ from choice_samples import arm_sample
 from ramekin.choice import ReportedSample
 from ramekin.lock.model import CardFacts
 from ramekin.manifest.model import CardTexts
-from ramekin.report import FileRecord
+from ramekin.records import FileRecord
 from ramekin.scores import ReportedBar, ReportedEvaluation, ReportedScore, ReportedTask
 
 RUN = "window.ran.push(1)"

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from card_samples import Sample, sample
 
-from ramekin.report import ModuleOverlap
+from ramekin.records import ModuleOverlap
 from ramekin.scores import ReportedBar, ReportedEvaluation, ReportedScore, ReportedTask
 
 KINDS = (

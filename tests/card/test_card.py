@@ -24,7 +24,8 @@ from ramekin.markdown import plain
 from ramekin.methods import METHODS, Average, Choosing, Dare, DareTies, ModelStock, Ram, RamPlusSmooth, RamUnique, Ties
 from ramekin.methods.base import show_value
 from ramekin.methods.ram import RamFamily
-from ramekin.report import FileRecord, Report
+from ramekin.records import FileRecord
+from ramekin.report import Report
 
 GOLDEN = Path(__file__).parent / "golden"
 NAMES = ("coder", "tool", "memory")

@@ -22,7 +22,7 @@ from ramekin.hub.cards import judge
 from ramekin.hub.records import DEFAULT_BRANCH
 from ramekin.hub.rendering import Place, render_markdown
 from ramekin.hub.repository import Note
-from ramekin.licences import Claim, claims_of, inherit
+from ramekin.licences.inheritance import Claim, claims_of, inherit
 from ramekin.manifest.model import Manifest
 from ramekin.markdown import https_url, plain
 from ramekin.publish.telling import Background, ready_text, wrong_text

@@ -12,7 +12,7 @@ from ramekin.card.numbers import percent, short
 from ramekin.card.patterns import MOST_SHOWN, patterns_of
 from ramekin.card.plots import render_plots
 from ramekin.methods.ram import Overlap
-from ramekin.report import report_overlap
+from ramekin.records import report_overlap
 
 GOLDEN = Path(__file__).parent / "golden"
 NAMESPACE = "{http://www.w3.org/2000/svg}"

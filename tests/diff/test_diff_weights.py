@@ -15,7 +15,7 @@ from ramekin.diff import weights
 from ramekin.diff.weights import Checkpoint, WeightDifference, count_differing
 from ramekin.errors import DamagedError
 from ramekin.progress import Silence
-from ramekin.report import FileRecord
+from ramekin.records import FileRecord
 
 LAYERS = ("model.embed_tokens.weight", "model.layers.0.mlp.up_proj.weight", "model.layers.1.mlp.up_proj.weight")
 

@@ -10,7 +10,7 @@ from ramekin.evaluation.models import backbone_model, laid_out, merged_model, so
 from ramekin.lock.model import Lock, PinnedFile, PinnedSource
 from ramekin.methods import Average, TaskArithmetic
 from ramekin.plan.layout import Layout
-from ramekin.report import FileRecord
+from ramekin.records import FileRecord
 
 BASE = (
     "config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json",

@@ -25,13 +25,18 @@ import json, sys
 from ramekin.cli.main import main
 code = main(sys.argv[2:])
 with open(sys.argv[1], "w") as file:
-    json.dump(sorted({name.partition(".")[0] for name in sys.modules}), file)
+    json.dump(sorted(sys.modules), file)
 sys.exit(code)
 """
 
 
 def loaded(directory: Path, arguments: tuple[str, ...], environment: dict[str, str] | None = None) -> set[str]:
     """The packages that a command has loaded when it is done."""
+    return {name.partition(".")[0] for name in modules(directory, arguments, environment)}
+
+
+def modules(directory: Path, arguments: tuple[str, ...], environment: dict[str, str] | None = None) -> set[str]:
+    """The modules, likewise."""
     seen = directory / "loaded.json"
     subprocess.run(
         [sys.executable, "-c", WITNESS, str(seen), *arguments],
@@ -54,6 +59,18 @@ def test_a_plan_loads_nothing_that_reads_weights(world: World) -> None:
     packages = loaded(world.directory, ("plan", "merge.yaml"), world.environment)
     assert not packages & set(HEAVY)
     assert "huggingface_hub" in packages
+
+
+def test_statistics_wait_for_no_plan_and_no_report(world: World) -> None:
+    found = modules(world.directory, ("stats", "merge.yaml"), world.environment)
+    assert "ramekin.merge.engine" in found
+    assert not found & {
+        "ramekin.plan.making",
+        "ramekin.report",
+        "ramekin.licences.inheritance",
+        "ramekin.stock",
+        "numba",
+    }
 
 
 @pytest.fixture(scope="module")

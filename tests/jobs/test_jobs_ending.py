@@ -8,9 +8,10 @@ import pytest
 
 from ramekin.environment import Environment
 from ramekin.errors import DamagedError, RamekinError, UsageError
-from ramekin.jobs import Place, run_on
+from ramekin.jobs import run_on
 from ramekin.jobs.ending import Ending
 from ramekin.jobs.following import Ended
+from ramekin.jobs.place import Place
 from ramekin.jobs.submission import Started
 from ramekin.preparing import Request
 from ramekin.terminal import Terminal

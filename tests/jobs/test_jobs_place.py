@@ -4,8 +4,8 @@ import pytest
 
 from ramekin.environment import Environment
 from ramekin.errors import UsageError
-from ramekin.jobs import Place
 from ramekin.jobs.asked import Asked
+from ramekin.jobs.place import Place
 
 
 def test_a_place_is_a_machine_with_defaults() -> None:

@@ -10,7 +10,7 @@ from synthetic import Sources, data, lay_out, read_tensors
 
 from ramekin.merge.engine import merge_weights, probe
 from ramekin.methods import Average, Method, ModelStock, Ram, RamPlus, RamPlusSmooth, TaskArithmetic, Ties
-from ramekin.report import report_overlap
+from ramekin.records import report_overlap
 
 OPERATORS = json.loads((Path(__file__).parents[1] / "golden" / "arm.json").read_text())["operators"]
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "ram.json").read_text())

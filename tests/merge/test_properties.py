@@ -16,7 +16,7 @@ from ramekin.merge.engine import Means, merge_weights
 from ramekin.merge.resources import Resources
 from ramekin.methods import Ram, RamPlus, RamPlusSmooth
 from ramekin.methods.ram import RamFamily
-from ramekin.report import report_overlap
+from ramekin.records import report_overlap
 
 EPSILON = 1e-5
 METHODS = {"ram": Ram, "ram+": RamPlus, "ram+s": RamPlusSmooth}

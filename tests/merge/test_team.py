@@ -20,11 +20,11 @@ from ramekin.checkpoint.tensors import Tensor
 from ramekin.environment import Processes
 from ramekin.errors import DamagedError, LostError, ResourceError, SourceError
 from ramekin.merge.engine import Means, MergedWeights, Probe, WrittenFile, count_for, merge_weights, probe
+from ramekin.merge.equipping import equip
 from ramekin.merge.files import AtHand, SourceFiles
 from ramekin.merge.orders import follow
 from ramekin.merge.output import shard_writer
 from ramekin.merge.resources import Resources, memory_needed, memory_of_all, usable_threads
-from ramekin.merge.stage import equip
 from ramekin.merge.tally import Tally
 from ramekin.merge.team import Alone, Crew, share
 from ramekin.methods import (

@@ -8,7 +8,8 @@ from ramekin.lock.model import Lock, PinnedSource
 from ramekin.manifest.model import Manifest
 from ramekin.methods.ram import Overlap
 from ramekin.plan.difference import changes_between
-from ramekin.report import Report, ReportedExpert, ReportedOutput, ReportedSource, report_overlap
+from ramekin.records import report_overlap
+from ramekin.report import Report, ReportedExpert, ReportedOutput, ReportedSource
 
 KEY = "sha256:" + "ab" * 32
 

@@ -8,7 +8,8 @@ from ramekin.lock.model import CardFacts, Lock, PinnedFile, PinnedSource
 from ramekin.manifest.reading import read_manifest
 from ramekin.methods import RamPlus
 from ramekin.methods.ram import Overlap
-from ramekin.report import FileRecord, Report, ReportedExpert, ReportedOutput, ReportedSource, report_overlap
+from ramekin.records import FileRecord, report_overlap
+from ramekin.report import Report, ReportedExpert, ReportedOutput, ReportedSource
 
 EXPERTS = ("coder", "tool", "memory")
 KEY = "sha256:" + "ab" * 32

@@ -9,7 +9,7 @@ import pytest
 from ramekin.answers import RepoState
 from ramekin.digests import DigestMemory
 from ramekin.errors import SourceError
-from ramekin.licences import Claim, inherit
+from ramekin.licences.inheritance import Claim, inherit
 from ramekin.lock.model import CardFacts
 from ramekin.manifest.model import Source
 from ramekin.progress import Silence

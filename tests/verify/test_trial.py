@@ -16,11 +16,8 @@ from ramekin.environment import Environment, bare_environment
 from ramekin.errors import ResourceError, UsageError
 from ramekin.lock.making import make_lock
 from ramekin.manifest.reading import read_manifest
-from ramekin.report import (
-    LOCK_COPY,
-    MANIFEST_COPY,
-    FileRecord,
-)
+from ramekin.records import FileRecord
+from ramekin.report import LOCK_COPY, MANIFEST_COPY
 from ramekin.terminal import Terminal
 from ramekin.verify import loading
 from ramekin.verify.loading import try_out

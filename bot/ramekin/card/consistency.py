@@ -11,7 +11,8 @@ from ramekin.manifest.parts import REPO_PATTERN
 from ramekin.methods import Arm, Choosing
 from ramekin.methods.base import Method
 from ramekin.methods.ram import RamFamily
-from ramekin.report import ModuleOverlap, Report
+from ramekin.records import ModuleOverlap
+from ramekin.report import Report
 from ramekin.scores import BACKBONE, BASE, EXPERT, MERGE, ReportedEvaluation
 
 

@@ -10,7 +10,8 @@ from ramekin.card.axes import Tick, steps_to
 from ramekin.card.lettering import fitted
 from ramekin.card.numbers import decimal, factor, percent, short, times
 from ramekin.markdown import plain
-from ramekin.report import ExpertOverlap, Report
+from ramekin.records import ExpertOverlap
+from ramekin.report import Report
 
 _MARGIN: Final = 20
 _NAMES: Final = 150

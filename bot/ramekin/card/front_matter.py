@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.nodes import ScalarNode
 from ruamel.yaml.representer import SafeRepresenter
 
-from ramekin.licences import Inheritance
+from ramekin.licences.inheritance import Inheritance
 from ramekin.lock.model import CardFacts, Lock
 from ramekin.manifest.model import CardTexts
 from ramekin.manifest.parts import REPO_PATTERN

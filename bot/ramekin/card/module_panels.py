@@ -11,7 +11,7 @@ from typing import Final
 from ramekin.card.axes import Tick, layer_ticks
 from ramekin.card.lettering import fitted
 from ramekin.card.numbers import percent
-from ramekin.report import ModuleOverlap
+from ramekin.records import ModuleOverlap
 
 Value = Callable[[ModuleOverlap, int], float | None]
 """The share that a cell shows: of a module, at a place among its layers; None where there is nothing to share."""

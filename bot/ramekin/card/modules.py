@@ -6,7 +6,8 @@ from typing import Final
 
 from ramekin.card.numbers import percent
 from ramekin.markdown import plain
-from ramekin.report import ModuleOverlap, Report
+from ramekin.records import ModuleOverlap
+from ramekin.report import Report
 
 # The order in which a layer computes, not the alphabet's.
 _ORDER: Final = (

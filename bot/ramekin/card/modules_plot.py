@@ -13,7 +13,8 @@ from ramekin.card.module_panels import LEVELS, NAMES, ROW, Grid, Panel, Scale, V
 from ramekin.card.modules import in_order
 from ramekin.card.numbers import rough_percent
 from ramekin.markdown import plain
-from ramekin.report import ModuleOverlap, Report
+from ramekin.records import ModuleOverlap
+from ramekin.report import Report
 
 _MARGIN: Final = 20
 _PANEL: Final = 300

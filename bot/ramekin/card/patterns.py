@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from ramekin.report import ReportedOverlap
+from ramekin.records import ReportedOverlap
 
 MOST_SHOWN: Final = 24
 _ALL_OF: Final = 3

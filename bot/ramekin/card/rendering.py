@@ -15,7 +15,7 @@ from ramekin.card.patterns import patterns_of
 from ramekin.card.scoring import scoring_of
 from ramekin.card.sources import shown_base, shown_experts
 from ramekin.errors import IncompatibleError
-from ramekin.licences import Inheritance, claims_of, inherit
+from ramekin.licences.inheritance import Inheritance, claims_of, inherit
 from ramekin.lock.model import Lock
 from ramekin.manifest.model import CardTexts
 from ramekin.markdown import HUB

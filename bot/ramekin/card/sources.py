@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from ramekin.card.numbers import factor, grouped, percent, times
 from ramekin.lock.model import Lock
 from ramekin.methods import Method, RamUnique
-from ramekin.report import ExpertOverlap, Report
+from ramekin.records import ExpertOverlap
+from ramekin.report import Report
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ from ramekin.errors import DamagedError, Problem, TemplateError
 from ramekin.lock.model import Lock
 from ramekin.manifest.model import CardTexts
 from ramekin.manifest.reading import LoadedManifest
-from ramekin.report import CARD_TEMPLATE, REPORT_NAME, FileRecord, Report
+from ramekin.records import FileRecord
+from ramekin.report import CARD_TEMPLATE, REPORT_NAME, Report
 from ramekin.text import printable
 
 MAX_BYTES: Final = 100_000

@@ -32,10 +32,8 @@ def stats(bench: Workbench, manifest: Path, *, locked: bool, device: str) -> Non
     """Print how the changes of MANIFEST's experts overlap; nothing is merged."""
     from ramekin.lock.making import LockPolicy
     from ramekin.overlap import count_overlap, show_overlap
-    from ramekin.preparing import Request, prepare
 
-    request = Request(manifest, LockPolicy(locked=locked, write=not bench.environment.ci), device=device)
-    overlap = count_overlap(bench, prepare(bench, request, ask_target=False), device)
+    overlap = count_overlap(bench, manifest, LockPolicy(locked=locked, write=not bench.environment.ci), device)
     bench.terminal.result(show_overlap(overlap), overlap.model_dump(mode="json", by_alias=True))
 
 

@@ -9,7 +9,7 @@ from ramekin.errors import UsageError
 from ramekin.workbench import Workbench
 
 if TYPE_CHECKING:
-    from ramekin.jobs import Place
+    from ramekin.jobs.place import Place
     from ramekin.pipeline import Outcome
     from ramekin.preparing import Request
 
@@ -37,8 +37,8 @@ def place_of(bench: Workbench, options: Mapping[str, object]) -> "Place | None":
     Raises:
         UsageError: What is said of it means nothing.
     """
-    from ramekin.jobs import Place
     from ramekin.jobs.asked import Asked
+    from ramekin.jobs.place import Place
 
     on = options["on"]
     given = {name: str(options[name]) for name in _OPTIONS if options[name] is not None}

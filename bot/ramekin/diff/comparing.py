@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from ramekin.diff.sides import Side, Source
-from ramekin.report import ExpertOverlap, FileRecord, Report, ReportedOverlap
+from ramekin.records import ExpertOverlap, FileRecord, ReportedOverlap
+from ramekin.report import Report
 from ramekin.scores import MERGE
 
 if TYPE_CHECKING:

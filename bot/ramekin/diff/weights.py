@@ -16,7 +16,7 @@ from ramekin.checkpoint.inventory import read_inventory
 from ramekin.checkpoint.modules import Part, part_of
 from ramekin.checkpoint.tensors import FLOATING, ITEM_SIZES, Inventory, Tensor
 from ramekin.progress import Progress
-from ramekin.report import FileRecord
+from ramekin.records import FileRecord
 
 _CHUNK: Final = 1 << 22
 """Elements that are compared at a time."""

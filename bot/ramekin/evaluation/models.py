@@ -21,7 +21,7 @@ from ramekin.lock.model import Lock
 from ramekin.methods import TaskArithmetic
 from ramekin.methods.base import SEMANTICS, Method
 from ramekin.plan.layout import Layout
-from ramekin.report import FileRecord
+from ramekin.records import FileRecord
 from ramekin.scores import BACKBONE, BASE, EXPERT, MERGE
 
 if TYPE_CHECKING:

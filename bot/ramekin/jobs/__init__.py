@@ -7,17 +7,16 @@ place (what `--on` says) -> parcel (what travels) -> submission -> following (it
 
 from typing import TYPE_CHECKING
 
-from ramekin.jobs.place import Place
-
 if TYPE_CHECKING:
+    from ramekin.jobs.place import Place
     from ramekin.pipeline import Outcome
     from ramekin.preparing import Request
     from ramekin.workbench import Workbench
 
-__all__ = ["Place", "run_on"]
+__all__ = ["run_on"]
 
 
-def run_on(bench: "Workbench", request: "Request", place: Place | str) -> "Outcome":
+def run_on(bench: "Workbench", request: "Request", place: "Place | str") -> "Outcome":
     """Run a manifest as a job on the Hub: planned and approved here, merged and published there.
 
     Where there is nothing to merge, no job is started, and what is left to do is done here. A job that runs already for
@@ -34,6 +33,7 @@ def run_on(bench: "Workbench", request: "Request", place: Place | str) -> "Outco
     Raises:
         RamekinError: What keeps it from being run there, and whatever has failed there, as if it had failed here.
     """
+    from ramekin.jobs.place import Place
     from ramekin.jobs.running import run_as_job
 
     return run_as_job(bench, request, place if isinstance(place, Place) else Place.read(place, bench.environment.jobs))

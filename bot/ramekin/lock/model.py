@@ -84,7 +84,7 @@ class PinnedSource(_Part):
     requested: str | None = None
     commit: Commit
     private: bool = False
-    card: CardFacts = CardFacts()
+    card: CardFacts = Field(default_factory=CardFacts)
     files: dict[FileName, PinnedFile]
 
 

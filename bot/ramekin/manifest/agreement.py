@@ -5,17 +5,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from ramekin.manifest.document import Document, join
 from ramekin.manifest.evaluation import OF_ITS_TASKS, OF_THE_HARNESS, Evaluation
 from ramekin.manifest.model import MAX_EXPERTS, Source
 from ramekin.manifest.nodes import Flaw
 from ramekin.manifest.suggestions import listed, near
-from ramekin.methods import AnyMethod, Choosing, Method
+from ramekin.methods import METHODS, Choosing, Method
 from ramekin.text import printable
 
-_METHOD: Final[TypeAdapter[Method]] = TypeAdapter(AnyMethod)
+_KINDS: Final = {kind.title(): kind for kind in METHODS}
 
 
 def disagreements(document: Document, directory: Path) -> Iterator[Flaw]:
@@ -73,11 +73,20 @@ def _identity(value: object, directory: Path) -> tuple[str, str] | None:
     return os.path.normpath(directory / (source.path or "")), ""
 
 
+def _read(value: object) -> Method | None:
+    """The method, if it is one; what is wrong with it is told elsewhere."""
+    name = value.get("name") if isinstance(value, dict) else None
+    kind = _KINDS.get(name) if isinstance(name, str) else None
+    try:
+        return kind.model_validate(value, strict=True) if kind else None
+    except ValidationError:
+        return None
+
+
 def _method(value: object, experts: tuple[str, ...], lines: Mapping[str, int]) -> Iterator[Flaw]:
     """A method that needs more experts, and parameters that go by names which the experts do not have."""
-    try:
-        method = _METHOD.validate_python(value, strict=True)
-    except ValidationError:
+    method = _read(value)
+    if method is None:
         return
     if len(experts) < method.least_experts:
         what = f"`method.name: {method.title()}` needs at least {method.least_experts} experts"
@@ -103,10 +112,7 @@ def _benchmarks(data: Mapping[str, Any], experts: tuple[str, ...], lines: Mappin
         donor = each.get("expert")
         if isinstance(donor, str) and donor not in experts:
             yield _stranger(f"benchmarks.{name}.expert", donor, experts, lines)
-    try:
-        method = _METHOD.validate_python(data.get("method"), strict=True)
-    except ValidationError:
-        return
+    method = _read(data.get("method"))
     if not isinstance(method, Choosing):
         return
     if written == {}:

@@ -292,7 +292,8 @@ class Manifest(Part):
     gate: Gate | None = Field(None, description="what the merge must reach to be published")
     output: Output = Field(description="where the merge goes and in which form")
     card: CardTexts = Field(
-        CardTexts(), description="free texts for the model card; changing them merges nothing again"
+        CardTexts.model_construct(),  # not by its validator, which would have to be built for it
+        description="free texts for the model card; changing them merges nothing again",
     )
 
     @field_validator("version", mode="before")

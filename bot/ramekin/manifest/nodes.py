@@ -36,7 +36,7 @@ MAX_LINE: Final = 25_000
 MAX_NODES: Final = 5_000
 MAX_DEPTH: Final = 16
 
-_FORBIDDEN: Final = re.compile("[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+_FORBIDDEN: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufeff\ufffe\uffff]")
 _LINE_END: Final = re.compile(r"\r\n|\r|\n")
 
 

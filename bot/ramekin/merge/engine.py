@@ -23,7 +23,7 @@ from ramekin.merge.tally import Tally, check
 from ramekin.methods import Method
 from ramekin.methods.ram import RamFamily
 from ramekin.plan.layout import Layout
-from ramekin.report import FileRecord
+from ramekin.records import FileRecord
 
 __all__ = ["Means", "MergedWeights", "Probe", "WrittenFile", "count_for", "merge_candidates", "merge_weights", "probe"]
 

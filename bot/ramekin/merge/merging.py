@@ -25,6 +25,7 @@ from ramekin.merge.statistics import by_module
 from ramekin.merge.team import Alone, Team
 from ramekin.plan.layout import Layout
 from ramekin.progress import Progress
+from ramekin.records import FileRecord, report_overlap
 from ramekin.report import (
     CARD_TEMPLATE,
     LOCK_COPY,
@@ -32,13 +33,11 @@ from ramekin.report import (
     NEURONS,
     REPORT_NAME,
     Cost,
-    FileRecord,
     Report,
     ReportedExpert,
     ReportedOutput,
     ReportedSource,
     Seconds,
-    report_overlap,
 )
 from ramekin.room import peak_memory
 from ramekin.staging import Staging, finished, staged

@@ -23,7 +23,7 @@ from ramekin.methods import Method
 from ramekin.methods.ram import Overlap
 from ramekin.plan.layout import Layout, Shard, TensorTask
 from ramekin.progress import Bar, Progress, Silence
-from ramekin.report import FileRecord
+from ramekin.records import FileRecord
 
 
 class WrittenFile(FileRecord):

@@ -18,7 +18,7 @@ from ramekin.errors import ResourceError
 from ramekin.merge.arrays import Bytes
 from ramekin.merge.chunks import Chunk
 from ramekin.plan.layout import Layout, Shard, TensorTask
-from ramekin.report import FileRecord
+from ramekin.records import FileRecord
 
 _READ_BACK: Final = 1 << 22
 INDEX_NAME: Final = "model.safetensors.index.json"

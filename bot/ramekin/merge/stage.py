@@ -6,10 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ramekin.benchmarks import read_benchmarks
-from ramekin.fetch import Fetched, fetch_sources
-from ramekin.merge.resources import Resources, memory_needed, memory_of_all
-from ramekin.methods import Method
-from ramekin.plan.cost import running, watched_bytes
+from ramekin.merge.equipping import equip
 from ramekin.plan.layout import Layout
 from ramekin.preparing import Prepared
 from ramekin.report import Report
@@ -22,7 +19,6 @@ if TYPE_CHECKING:
     from ramekin.arm.reading import Material
     from ramekin.evaluation.evaluator import Evaluator
     from ramekin.merge.chosen import Recorded
-    from ramekin.merge.team import Team
 
 
 def merge_prepared(
@@ -74,43 +70,6 @@ def merge_prepared(
         return merge_into(out, job, stock, bench.terminal, seconds=seconds, replace=replace)
 
 
-def equip(bench: Workbench, layout: Layout, device: str, method: Method | None = None) -> "tuple[Resources, Team]":
-    """Load what merges, once it is known that there is memory for it in every process of this machine.
-
-    Args:
-        bench: What to work with.
-        layout: What is read.
-        device: Where to compute: `auto`, `cpu` or `cuda`.
-        method: What watches models, if it does: each process has one of its own.
-
-    Raises:
-        ResourceError: There is not enough memory.
-        UsageError: There is no such device.
-    """
-    watching = running(watched_bytes(method, layout)) if method else 0
-    experts, factors, thresholds = len(layout.experts), layout.factor_bytes, method.thresholds if method else 1
-    check_room((), memory_needed(experts, Resources(), factors, thresholds) + watching)
-    with enough_to_load():
-        from ramekin.merge.devices import resources_for
-        from ramekin.merge.team import Alone
-
-        team = bench.team or Alone()
-        resources = resources_for(device, team)
-    if resources.device == "cuda" or team.neighbours > 1:
-        needed = memory_needed(experts, resources, factors, thresholds) + (0 if _on_gpus(device, team) else watching)
-        check_room((), memory_of_all(team.neighbours, needed))
-    return resources, team
-
-
-def _on_gpus(device: str, team: "Team") -> bool:
-    """Whether models run on GPUs; for one process alone what merging there takes has room for them."""
-    if device == "cuda" or team.size == 1:
-        return device == "cuda"
-    import torch  # as every process of a team has done
-
-    return device == "auto" and torch.cuda.is_available()
-
-
 def _evaluating(
     bench: Workbench, prepared: Prepared, layout: Layout, device: str
 ) -> "AbstractContextManager[Evaluator | None]":
@@ -120,11 +79,6 @@ def _evaluating(
     from ramekin.evaluation.making import evaluating
 
     return evaluating(bench, prepared.loaded, prepared.lock, layout, device)
-
-
-def fetch(bench: Workbench, prepared: Prepared) -> Fetched:
-    """Every pinned file on this machine, checked."""
-    return fetch_sources(prepared.lock, prepared.loaded.manifest, prepared.sources, bench.store, lambda: bench.client)
 
 
 def _benchmarks(bench: Workbench, prepared: Prepared) -> "dict[str, Material]":

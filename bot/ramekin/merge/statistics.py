@@ -10,7 +10,7 @@ from ramekin.checkpoint.modules import OTHER, part_of
 from ramekin.merge.arrays import Counts
 from ramekin.methods.ram import Overlap
 from ramekin.plan.layout import Layout
-from ramekin.report import ModuleOverlap
+from ramekin.records import ModuleOverlap
 
 _MOST_MODULES: Final = 40
 """More kinds of module than these are no longer told apart: a report is read by people too."""
@@ -48,12 +48,12 @@ class TensorOverlap(_Part):
     @classmethod
     def of(cls, counts: Counts) -> "TensorOverlap":
         """Summarise the counts by pattern, shape `[2**N]`, of one tensor."""
-        experts = range(len(counts).bit_length() - 1)
-        patterns = np.arange(len(counts))
+        experts, elements = range(len(counts).bit_length() - 1), int(counts.sum())
         return cls(
-            elements=int(counts.sum()),
-            anyone=int(counts[1:].sum()),
-            changed=tuple(int(counts[patterns >> t & 1 == 1].sum()) for t in experts),
+            elements=elements,
+            anyone=elements - int(counts[0]),
+            # Bit t of a pattern is set in every second run of 2**t patterns.
+            changed=tuple(int(counts.reshape(-1, 2, 1 << t)[:, 1].sum()) for t in experts),
             unique=tuple(int(counts[1 << t]) for t in experts),
         )
 

@@ -79,14 +79,14 @@ Repair = Annotated[
 REPAIR_FORMS: Final = frozenset({"word", "list"})
 """Parts of the location of an error in `repair` that are no keys."""
 
-PAPERS_POOL: Final = (Average(), TaskArithmetic(), Ties(), Dare(), DareTies(), ModelStock())
+PAPERS_POOL: Final[tuple[type[Method], ...]] = (Average, TaskArithmetic, Ties, Dare, DareTies, ModelStock)
 """The candidates of the paper, as far as it names them."""
 
-WIDE_POOL: Final = (*PAPERS_POOL, Ram(), RamPlus(), RamPlusSmooth())
+WIDE_POOL: Final[tuple[type[Method], ...]] = (*PAPERS_POOL, Ram, RamPlus, RamPlusSmooth)
 """The same with RAM's family."""
 
 
-def names_of(pool: Sequence[Method]) -> Any:
+def names_of(pool: Sequence[type[Method]]) -> Any:
     """A pool as a manifest writes it: so the default is listed, too."""
     return tuple(entry.title() for entry in pool)
 

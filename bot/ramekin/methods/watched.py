@@ -6,7 +6,7 @@ What is as in the paper is written into neither keys nor reports: both stay what
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, SerializerFunctionWrapHandler, model_serializer
+from pydantic import BaseModel, BeforeValidator, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 from pydantic_core import PydanticKnownError
 
 Saliency = Literal["abs", "abs_wout", "contrast"]
@@ -46,6 +46,8 @@ class Watched(BaseModel):
         saliency: How much a neuron does.
         shift: At which token it is watched.
     """
+
+    model_config = ConfigDict(defer_build=True)
 
     saliency: Saliency = "abs"
     shift: Shift = 0

@@ -8,9 +8,9 @@ from pydantic import BaseModel, ConfigDict
 
 from ramekin.lock.model import PinnedFile
 from ramekin.merge.resources import Resources, memory_needed
-from ramekin.methods.base import Method
 from ramekin.plan.disk import PlannedDisk
 from ramekin.plan.layout import Layout
+from ramekin.plan.resident import running
 
 DOWNLOAD_RATE: Final = 100e6
 UPLOAD_RATE: Final = 50e6
@@ -21,10 +21,6 @@ ASSUMPTIONS: Final = (
     f"downloads at {DOWNLOAD_RATE / 1e6:.0f} MB/s, reading at {READ_RATE / 1e9:.0f} GB/s, "
     f"writing at {WRITE_RATE / 1e6:.0f} MB/s, uploads at {UPLOAD_RATE / 1e6:.0f} MB/s"
 )
-
-_BYTES: Final = {"float32": 4, "bfloat16": 2, "float16": 2}
-_TRACING: Final = 2 << 30
-"""Bytes beside a model that reads: torch, transformers, activations of a batch; an estimate."""
 
 
 class PlannedCost(BaseModel):
@@ -103,16 +99,3 @@ def estimate_cost(  # noqa: PLR0913
         assumptions=f"{ASSUMPTIONS}; running the models comes on top" if resident else ASSUMPTIONS,
         disk=disk,
     )
-
-
-def running(resident: int) -> int:
-    """Bytes of memory for a model of so many bytes at work, libraries and all; 0 for none."""
-    return resident + _TRACING if resident else 0
-
-
-def watched_bytes(method: Method, layout: Layout) -> int:
-    """Bytes of the model that a method watches, in the element type that it is run in; 0 where it watches none."""
-    if not method.uses_benchmarks:
-        return 0
-    wanted = str(getattr(method, "trace_dtype", "base"))
-    return layout.merged_elements * _BYTES[wanted] if wanted in _BYTES else layout.total_size

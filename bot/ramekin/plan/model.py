@@ -183,7 +183,7 @@ class Plan(_Part):
     method: PlannedMethod
     sources: tuple[PlannedSource, ...]
     findings: tuple[Finding, ...] = ()
-    licence: PlannedLicence = PlannedLicence()
+    licence: PlannedLicence = Field(default_factory=PlannedLicence)
     layout: PlannedLayout | None = None
     cost: PlannedCost | None = None
     changes: tuple[Change, ...] = ()

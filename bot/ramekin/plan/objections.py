@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ramekin.errors import Problem
-from ramekin.licences import Claim, Inheritance, inherit
+from ramekin.licences.inheritance import Claim, Inheritance, inherit
 from ramekin.lock.model import Lock
 from ramekin.manifest.model import Manifest
 from ramekin.plan.standing import Standing

@@ -11,14 +11,8 @@ from ramekin.manifest.reading import LoadedManifest
 from ramekin.plan.standing import Standing
 from ramekin.publish.committing import Published, plots_in, publish
 from ramekin.publish.telling import Background
-from ramekin.report import (
-    CARD_TEMPLATE,
-    LOCK_COPY,
-    MANIFEST_COPY,
-    REPORT_NAME,
-    FileRecord,
-    redacted,
-)
+from ramekin.records import FileRecord
+from ramekin.report import CARD_TEMPLATE, LOCK_COPY, MANIFEST_COPY, REPORT_NAME, redacted
 from ramekin.workbench import Workbench
 
 _LIMIT: Final = 32 << 20

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ramekin.errors import PublishError
-from ramekin.report import FileRecord
+from ramekin.records import FileRecord
 
 
 @dataclass(frozen=True)

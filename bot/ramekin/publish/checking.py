@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ramekin.answers import RepoEntry
-from ramekin.report import FileRecord
+from ramekin.records import FileRecord
 
 if TYPE_CHECKING:
     from ramekin.client import HubClient

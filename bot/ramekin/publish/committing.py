@@ -18,7 +18,8 @@ from ramekin.publish.eval_results import results_of
 from ramekin.publish.landing import commit, publishing
 from ramekin.publish.proposing import go_on, propose
 from ramekin.publish.telling import Background
-from ramekin.report import REPORT_NAME, FileRecord, Report
+from ramekin.records import FileRecord
+from ramekin.report import REPORT_NAME, Report
 
 if TYPE_CHECKING:
     from ramekin.publish.writer import HubWriter

@@ -11,7 +11,7 @@ from huggingface_hub import CommitOperationAdd, HfApi
 from huggingface_hub.lfs import UploadInfo, post_lfs_batch_info
 from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
-from ramekin.report import FileRecord
+from ramekin.records import FileRecord
 
 _MODEL: Final = "model"
 

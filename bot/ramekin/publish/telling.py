@@ -6,7 +6,7 @@ from typing import Final
 
 from ramekin.card import numbers
 from ramekin.card.patterns import patterns_of
-from ramekin.licences import claims_of, inherit
+from ramekin.licences.inheritance import claims_of, inherit
 from ramekin.lock.model import Lock, PinnedSource
 from ramekin.manifest.model import Manifest
 from ramekin.methods.base import show_value

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ramekin.plan.standing import Standing
-from ramekin.report import FileRecord
+from ramekin.records import FileRecord
 
 if TYPE_CHECKING:
     from ramekin.publish.writer import HubWriter

@@ -13,8 +13,8 @@ from ramekin.environment import Environment
 from ramekin.errors import DamagedError, PublishError
 from ramekin.publish.change import Change, StaleParentError
 from ramekin.publish.large_files import holds, upload_ahead, uploaded_addition
+from ramekin.records import FileRecord
 from ramekin.refusals import BUSY, HUB_ERRORS, Access, TransportError, reading, refuse_write, writing
-from ramekin.report import FileRecord
 from ramekin.text import printable
 from ramekin.threads import at_once
 from ramekin.trust.bearers import Holder, Publisher
