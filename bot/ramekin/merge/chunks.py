@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 
 from ramekin.checkpoint.tensors import ITEM_SIZES, LowRank
-from ramekin.merge.arrays import FILE, KINDS, LOST, Bytes, Counts, in_memory
+from ramekin.merge.arrays import F32, FILE, KINDS, LOST, Bytes, Counts, in_memory
 from ramekin.merge.resources import Resources
 from ramekin.merge.sizes import BLOCK, LEAST_ROOM, MAX_EXPERTS
 from ramekin.plan.layout import Part, TensorTask
@@ -138,10 +138,11 @@ class Window:
         self.places[source, FILE] = -1
         return self._rows[source, :size]
 
-    def read_from(self, source: int, kind: int, elements: int, file: int, start: int) -> None:
-        """Say which file a loop is to read a source's elements from, and from which byte on."""
+    def read_from(self, source: int, kind: int, elements: int, file: int, start: int, most: int | None = None) -> None:
+        """Say which file a loop is to read a source's elements from, from which byte on, and how many at a time."""
         self._say(source, kind, elements)
-        self.places[source, FILE:] = file, start, elements, self._room, 0, 0, 0
+        room = self._room if most is None else most * (2 if kind < F32 else 4)
+        self.places[source, FILE:] = file, start, elements, room, 0, 0, 0
 
     @property
     def lost(self) -> list[int]:

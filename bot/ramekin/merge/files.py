@@ -177,8 +177,10 @@ class OpenSources:
 
     def lost(self, span: Span) -> DamagedError:
         """Why whoever read a span by himself could not: it is read once more."""
+        piece = np.empty(min(span.nbytes, _ASKED), np.uint8).data
         try:
-            self.read(span.source, span.tensor, span.start, np.empty(span.nbytes, np.uint8).data)
+            for start in range(0, span.nbytes, _ASKED):
+                self.read(span.source, span.tensor, span.start + start, piece[: span.nbytes - start])
         except DamagedError as error:
             return error
         return self._unreadable(span.source, span.tensor, "it failed once and then did not")
@@ -195,6 +197,22 @@ class OpenSources:
         self._asked[descriptor] = max(begin, end)
         for step in range(begin, end, _ASKED):
             os.posix_fadvise(descriptor, step, min(_ASKED, end - step), os.POSIX_FADV_WILLNEED)
+
+    def ask(self, spans: Iterable[Span], starts: Sequence[int], each: int) -> None:
+        """Have the system fetch some elements here and there, all at once, if the files come from a disk.
+
+        Args:
+            spans: What they are elements of.
+            starts: The first element of each place, counted from the beginning of a span.
+            each: Elements of a place.
+        """
+        if not self._asked:
+            return
+        for span in spans:
+            descriptor, begin = self.place(span)
+            size = ITEM_SIZES[span.tensor.dtype]
+            for start in starts:
+                os.posix_fadvise(descriptor, begin + start * size, each * size, os.POSIX_FADV_WILLNEED)
 
     def whole(self, chunk: Chunk) -> Bytes:
         """The base's bytes of a chunk.

@@ -9,14 +9,14 @@ from typing import Final
 import numpy as np
 
 from ramekin.checkpoint.tensors import ITEM_SIZES, LowRank, Tensor
-from ramekin.merge.arrays import CHANGE, F32, KINDS, Bytes, Floats, Words
+from ramekin.merge.arrays import CHANGE, KINDS, Bytes, Words
 from ramekin.merge.chunks import Chunk, Landing, Slot, Window, cut, element_bytes, in_order
 from ramekin.merge.files import Factors, OpenSources, Span
 from ramekin.merge.loops.choosing import Loops, loops_for
 from ramekin.merge.loops.on_processor import form_changes, magnitudes
 from ramekin.merge.operators import Operator, TensorWork
 from ramekin.merge.resources import Resources
-from ramekin.merge.sizes import LEAST_ROOM
+from ramekin.merge.sizes import BLOCK, LEAST_ROOM
 from ramekin.plan.layout import Part, TensorTask
 
 Write = Callable[[Chunk, int, Bytes], None]
@@ -198,23 +198,33 @@ class Pass:
 
     def _read_as_it_goes(self, job: Job, slot: Slot, window: Window) -> None:
         """Have the loop read what it needs, and ask for what comes next if it had to wait."""
-        chunk, read = job.chunk, list[Span]()
+        spans = self._reading(window, job.chunk)
+        started = time.perf_counter() - time.thread_time()
+        self._compute(job, job.chunk, slot, window)
+        waited = time.perf_counter() - time.thread_time() - started
+        self._check(window, spans)
+        for span in spans:
+            self.sources.waited(span, waited)
+
+    def _reading(self, window: Window, chunk: Chunk, most: int | None = None) -> list[Span]:
+        """Have loops read a chunk themselves, at most so many elements at a time; what they may read."""
+        spans = []
         for source, part in enumerate((chunk.task.base, *chunk.task.experts)):
             present = chunk.present(part)
             if not isinstance(part, Tensor) or not present:
                 window.expect(source, 0, 0, 0)
                 continue
             span = Span(source, part, chunk.first, present)
-            window.read_from(source, KINDS[part.dtype], present, *self.sources.place(span))
-            read.append(span)
-        started = time.perf_counter() - time.thread_time()
-        self._compute(job, chunk, slot, window)
-        waited = time.perf_counter() - time.thread_time() - started
+            window.read_from(source, KINDS[part.dtype], present, *self.sources.place(span), most)
+            spans.append(span)
+        return spans
+
+    def _check(self, window: Window, spans: Sequence[Span]) -> None:
+        """Raise what has kept a loop from reading."""
         lost = window.lost
-        for span in read:
+        for span in spans:
             if span.source in lost:
                 raise self.sources.lost(span)
-            self.sources.waited(span, waited)
 
     def _compute(self, job: Job, piece: Chunk, slot: Slot, window: Window) -> None:
         """Have the loops go over a piece of a chunk, or all of it."""
@@ -259,31 +269,25 @@ class Pass:
 
     def _sample(self, tensor: TensorJob) -> Words:
         """Magnitudes of the experts' changes, `[N, places, elements]`: all there are, or some here and there."""
-        task = tensor.task
-        pieces = [(0, task.numel)]
-        if task.numel > _PLACES * _PLACE:
-            starts = np.linspace(0, task.numel - _PLACE, _PLACES).astype(np.int64)
-            pieces = [(int(start), _PLACE) for start in starts]
-        count = sum(piece[1] for piece in pieces)
-        experts = len(task.experts)
-        window = Window(experts, max(count * element_bytes(task), LEAST_ROOM))
-        for source, part in enumerate((task.base, *task.experts)):
-            found = np.concatenate([self._piece(tensor, source, part, first, size) for first, size in pieces])
-            kind = _kind(part)
-            window.expect(source, kind, len(found) // (2 if kind < F32 else 4), len(found))[:] = found
-        sampled: Words = np.empty((experts, count), np.uint32)
-        for expert in range(experts):
-            magnitudes(*window.sources, count, expert, sampled[expert], window.bad)
-        return sampled.reshape(experts, len(pieces), -1)
-
-    def _piece(self, tensor: TensorJob, source: int, part: Part, first: int, count: int) -> Bytes:
-        if isinstance(part, LowRank):
-            formed: Floats = np.empty(count, np.float32)
-            self._form(tensor, source, part, first, formed.view(np.uint8))
-            return formed.view(np.uint8)
-        if part is None:
-            return np.empty(0, np.uint8)
-        return self._read(source, part, first, min(max(part.numel - first, 0), count))
+        task, few = tensor.task, tensor.task.numel <= _PLACES * _PLACE
+        each = BLOCK if few else _PLACE
+        starts = np.arange(0, task.numel, BLOCK) if few else np.linspace(0, task.numel - _PLACE, _PLACES).astype(int)
+        size = task.numel if few else _PLACES * _PLACE
+        sampled: Words = np.empty((len(task.experts), size), np.uint32)
+        window, whole = Window(len(task.experts), LEAST_ROOM), Chunk(task, 0, task.numel, last=True)
+        if tensor.factors:
+            for number, start in enumerate(starts.tolist()):
+                piece = Chunk(task, start, min(each, task.numel - start), last=False)
+                self._read_before(window, tensor, piece)
+                found = np.empty((len(task.experts), piece.count), np.uint32)
+                magnitudes(*window.sources, piece.count, np.zeros(1, np.int64), each, found, window.bad)
+                sampled[:, number * each :][:, : piece.count] = found
+        else:
+            spans = self._reading(window, whole, each)
+            self.sources.ask(spans, starts.tolist(), each)
+            magnitudes(*window.sources, task.numel, starts, each, sampled, window.bad)
+            self._check(window, spans)
+        return sampled.reshape(len(sampled), -1, each) if not few else sampled[:, None]
 
     def _copy(self, chunk: Chunk, slot: Slot) -> None:
         base = self._read(0, chunk.task.base, chunk.first, chunk.count)

@@ -4,11 +4,11 @@ import os
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from ramekin.merge.sizes import LEAST_ROOM, STRIDE
+from ramekin.merge.sizes import BINS, LEAST_ROOM, STRIDE
 
 _MOST_THREADS: Final = 16  # beyond that, copying out of the page cache and hashing the output are what one waits for
-_CUT_BINS: Final = 3 * 4 << 18  # bytes, per thread and expert, of the histograms in which TIES finds its cuts
-_CUT_TOTALS: Final = 8 << 18  # bytes, per expert, of the same for all threads, where a tensor has billions of elements
+_CUT_BINS: Final = 3 * 4 * BINS  # bytes, per thread and expert, of the histograms in which TIES finds its cuts
+_CUT_TOTALS: Final = 8 * BINS  # bytes, per expert, of the same for all threads, where a tensor has billions of elements
 _FIXED: Final = 384 << 20  # the interpreter, numpy, and the compiler when it must run
 _TORCH: Final = 256 << 20
 _GPU_SMALL: Final = 4 << 20  # bytes, per thread, of factors, counts and ranks on a GPU

@@ -13,3 +13,6 @@ LEAST_ROOM: Final = max(4 * BLOCK, 2 * STRIDE)
 
 MAX_EXPERTS: Final = 16
 """Most experts of one merge: a pattern of who changed an element has one bit for each."""
+
+BINS: Final = 1 << 18
+"""Most bins of a histogram in which TIES looks for a cut."""

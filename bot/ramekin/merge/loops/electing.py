@@ -11,10 +11,11 @@ from numba import carray  # type: ignore[attr-defined]
 from ramekin.merge.arrays import SPARE, Bytes, Counts, Floats, Words
 from ramekin.merge.loops.compiling import as_bits, compiled, room, room_for_block, room_for_rows
 from ramekin.merge.loops.conversion import load_block, store
-from ramekin.merge.loops.masking import drop
+from ramekin.merge.loops.masking import drop, keep
 from ramekin.merge.sizes import BLOCK, MAX_EXPERTS
 
-_MAGNITUDE = np.uint32(0x7FFFFFFF)
+_MAGNITUDE: Final = np.uint32(0x7FFFFFFF)
+_ALL: Final = np.uint32(0xFFFFFFFF)
 
 _NOWHERE: Final = SPARE - 1
 _room_for_counts: Final = room(8 * (MAX_EXPERTS + 2))
@@ -26,18 +27,33 @@ def magnitudes(
     kinds: Bytes,
     limits: Counts,
     count: int,
-    expert: int,
+    starts: Counts,
+    each: int,
     out: Words,
     bad: Counts,
 ) -> None:
-    """Write `|tau_t|` of one expert, as bits, for every element of a chunk to `out[count]`."""
+    """Write `|tau_t|` of every expert, as bits, at some places to `out[N, elements]`, one place after the other.
+
+    Args:
+        places: `[N + 1, COLUMNS]`, where the sources are.
+        kinds: `[N + 1]`, their element types.
+        limits: `[N]`, elements that each expert has.
+        count: Elements that there are.
+        starts: The first element of each place.
+        each: Elements of a place, at most a block; fewer where there are no more.
+        out: Written.
+        bad: `[N + 2]`, added to.
+    """
     rows = carray(room_for_rows(), (len(places), BLOCK), np.float32)
-    for start in range(0, count, BLOCK):
-        n = min(BLOCK, count - start)
+    done = 0
+    for start in starts:
+        n = min(each, count - start)
         load_block(places, kinds, limits, start, n, rows, bad)
-        change = rows[expert + 1]
-        for i in range(n):
-            out[start + i] = as_bits(change[i]) & _MAGNITUDE
+        for t in range(len(limits)):
+            change = rows[t + 1]
+            for i in range(n):
+                out[t, done + i] = as_bits(change[i]) & _MAGNITUDE
+        done += n
 
 
 @compiled
@@ -89,6 +105,11 @@ def count_magnitudes(
             above[t] += greater
             if inside == greater:
                 continue
+            if lower == upper:  # as usual in bfloat16, where a cut is one of few magnitudes
+                table[t, 0] += inside - greater
+                ones[t, 0] |= lower
+                zeros[t, 0] |= ~lower & _MAGNITUDE
+                continue
             # Without a branch that depends on the element, which no processor could predict.
             for i in range(n):
                 beyond = np.uint32(bits[i] - lower)
@@ -128,8 +149,10 @@ def _trim(change: Floats, n: int, cut: np.uint32, allowed: int) -> int:
         equals = np.uint32(equals + np.uint32((as_bits(change[i]) & _MAGNITUDE) == cut))
     if equals <= allowed or allowed == 0:
         least = cut if equals <= allowed else np.uint32(cut + np.uint32(1))
+        stays = carray(room_for_block(), (BLOCK,), np.uint32)
         for i in range(n):
-            change[i] = change[i] if (as_bits(change[i]) & _MAGNITUDE) >= least else np.float32(0)
+            stays[i] = _ALL if (as_bits(change[i]) & _MAGNITUDE) >= least else np.uint32(0)
+        keep(change, n, stays)
         return int(max(0, allowed - int(equals)))
     for i in range(n):
         b = np.uint32(as_bits(change[i]) & _MAGNITUDE)

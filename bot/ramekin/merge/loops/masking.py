@@ -10,12 +10,13 @@ import numpy as np
 from numba import carray  # type: ignore[attr-defined]
 
 from ramekin.merge.arrays import Floats, Words
-from ramekin.merge.loops.compiling import compiled, room
+from ramekin.merge.loops.compiling import as_bits, as_float, compiled, room
 
 _M0: Final = np.uint64(0xD2511F53)
 _M1: Final = np.uint64(0xCD9E8D57)
 _W0: Final = np.uint32(0x9E3779B9)
 _W1: Final = np.uint32(0xBB67AE85)
+_ALL: Final = np.uint32(0xFFFFFFFF)
 _LOW: Final = np.uint64(0xFFFFFFFF)
 _LANES: Final = 256  # counters at a time: each array of words stays in the first-level cache
 _room_for_words: Final = room(4 * 4 * _LANES)
@@ -44,6 +45,17 @@ def philox(key0: np.uint32, key1: np.uint32, first: int, words: Words) -> None:
 
 
 @compiled
+def keep(change: Floats, n: int, stays: Words) -> None:
+    """Set to 0 those of `n` changes whose mask is 0; that of the others is all ones.
+
+    Masks are stored and read again, because what a compiler makes of a store that depends on a comparison takes some
+    processors ten times as long.
+    """
+    for i in range(n):
+        change[i] = as_float(np.uint32(as_bits(change[i]) & stays[i]))
+
+
+@compiled
 def drop(change: Floats, n: int, key0: np.uint32, key1: np.uint32, first: int, threshold: np.uint64) -> None:
     """Set to 0 those of `n` changes whose random word is below `threshold`: each with probability threshold / 2**32.
 
@@ -55,14 +67,18 @@ def drop(change: Floats, n: int, key0: np.uint32, key1: np.uint32, first: int, t
         first: Index, in its tensor, of the first element.
         threshold: From 0, which drops nothing, to 2**32, which drops all.
     """
+    if threshold == np.uint64(0):
+        return
+    last = np.uint32(threshold - np.uint64(1))
     words = carray(_room_for_words(), (4, _LANES), np.uint32)
+    stays = carray(_room_for_words(), (4 * _LANES,), np.uint32)
     done = 0
     while done < n:
         counter, lane = divmod(first + done, 4)
         philox(key0, key1, counter, words)
+        for i in range(_LANES):
+            for word in range(4):
+                stays[4 * i + word] = _ALL if words[word, i] > last else np.uint32(0)
         size = min(n - done, 4 * _LANES - lane)
-        for i in range(size):
-            place = lane + i
-            if np.uint64(words[place & 3, place >> 2]) < threshold:
-                change[done + i] = np.float32(0)
+        keep(change[done:], size, stays[lane:])
         done += size

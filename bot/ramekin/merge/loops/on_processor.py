@@ -23,7 +23,7 @@ merge_sum: Final = Native("averaging.merge_sum", *_SOURCES, "int64", "float32[:]
 multiply: Final = Native("products.multiply", *_SOURCES, "int64", "int64", "int64", "float64[:,:,:]", _BAD)
 accumulate: Final = Native("products.accumulate", "float64[:,:,:]", "int64", "int64", "int64", "float64[:,:,:]")
 
-magnitudes: Final = Native("electing.magnitudes", *_SOURCES, "int64", "int64", "uint32[:]", _BAD)
+magnitudes: Final = Native("electing.magnitudes", *_SOURCES, "int64", "int64[:]", "int64", _TABLE, _BAD)
 count_magnitudes: Final = Native(
     "electing.count_magnitudes",
     *_SOURCES,

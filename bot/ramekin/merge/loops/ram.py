@@ -133,7 +133,7 @@ def merge_ram(
         for i in range(n):
             # What counts for nothing leaves the base's bits: adding a zero would turn -0.0 into +0.0.
             merged = np.float32(base[i] + np.float32(factor[i] * total[i]))
-            base[i] = merged if factor[i] != np.float32(0) else base[i]
-        bad[-1] += store(base, out_kind, start, n, out)
+            total[i] = merged if factor[i] != np.float32(0) else base[i]
+        bad[-1] += store(total, out_kind, start, n, out)
         if len(counts):
             tally(masks, n, counts)

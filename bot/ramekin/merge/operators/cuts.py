@@ -15,8 +15,8 @@ import numpy as np
 
 from ramekin.merge.arrays import SPARE, Counts, Words
 from ramekin.merge.loops.choosing import Loops
+from ramekin.merge.sizes import BINS
 
-BINS: Final = 1 << 18
 _LARGEST: Final = 0x7FFFFFFF
 _MOST: Final = (1 << 32) - 1  # of what a bin of a thread's table can count
 _MARGIN: Final = 6.0  # standard errors of the sample
@@ -136,22 +136,25 @@ class Selection:
         self._totals = None
 
     def _settle(self, t: int, bounds: Bounds, above: int, tables: list["_Table"]) -> None:
-        counts: Counts = np.sum([table.counts[t, : bounds.bins] for table in tables], axis=0, dtype=np.int64)
+        counts: Counts = np.zeros(bounds.bins, np.int64)
+        for each in (table.counts for table in tables):
+            counts += each[t, : bounds.bins]
         if self._totals is not None:
             counts += self._totals[t, : bounds.bins]
-        at_least: Counts = above + np.cumsum(counts[::-1])[::-1]  # magnitudes in this bin or a higher one
+        from_the_top = np.cumsum(counts[::-1])
         known = self._known[t]
         if above >= self._k:
             self._known[t] = Bounds(bounds.high + 1, known.high)
-        elif at_least[0] < self._k:
+        elif above + from_the_top[-1] < self._k:
             self._known[t] = Bounds(known.low, bounds.low - 1)
         else:
-            place = int(np.flatnonzero(at_least >= self._k)[-1])
+            bins = int(np.searchsorted(from_the_top, self._k - above)) + 1  # that hold what is missing
+            place, at_least = len(counts) - bins, above + int(from_the_top[bins - 1])
             ones = int(np.bitwise_or.reduce([table.ones[t, place] for table in tables]))
             zeros = int(np.bitwise_or.reduce([table.zeros[t, place] for table in tables]))
             if not ones & zeros:  # no bit is both set and clear in the bin: all its magnitudes are equal
-                greater = int(at_least[place] - counts[place])
-                self.cuts[t] = Cut(ones, self._k - greater, int(counts[place]))
+                equals = int(counts[place])
+                self.cuts[t] = Cut(ones, self._k - (at_least - equals), equals)
                 return
             low = bounds.low + (place << bounds.shift)
             self._known[t] = Bounds(low, min(bounds.high, low + (1 << bounds.shift) - 1))
