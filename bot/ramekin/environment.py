@@ -42,12 +42,11 @@ _HARMLESS: Final = frozenset(
 )
 # What only this process has a use for: tokens and what they are got with, files that later steps of a job obey, and
 # what a launcher has said, since a child is no part of its team.
-_OURS: Final = re.compile(
+_OURS: Final = (
     r"HF_(API_)?TOKEN|HUGGING_?FACE_(HUB_)?(API_)?TOKEN|HF_TOKEN_PATH|HF_STORED_TOKENS_PATH|HF_OIDC_.*|RAMEKIN_OIDC_.*|RAMEKIN_KEY_.*|"
     r"(GITHUB|GH)_(ENTERPRISE_)?TOKEN|GITHUB_(ENV|PATH|OUTPUT|STATE|STEP_SUMMARY)|ACTIONS_.*|INPUT_.*|"
     r"((LOCAL|GROUP|ROLE)_)?(RANK|WORLD_SIZE)|LOCAL_WORLD_SIZE|MASTER_(ADDR|PORT)|TORCHELASTIC_.*|ACCELERATE_.*|"
-    r"(OMPI|PMIX?|MPI)_.*",
-    re.IGNORECASE,
+    r"(OMPI|PMIX?|MPI)_.*"
 )
 _TRUE: Final = frozenset({"1", "on", "yes", "true"})
 
@@ -242,7 +241,7 @@ def tokenless_environment(
     kept = {
         name: value
         for name, value in env.items()
-        if not _OURS.fullmatch(name) and not any(secret in value for secret in secrets)
+        if not re.fullmatch(_OURS, name, re.IGNORECASE) and not any(secret in value for secret in secrets)
     }
     return kept | {"HF_TOKEN_PATH": str(nowhere), "HF_HUB_DISABLE_IMPLICIT_TOKEN": "1"}
 
