@@ -31,6 +31,8 @@ from targets import asked_table
 HERE: Final = Path(__file__).parent
 MERGEKIT: Final = HERE.parent / ".venv-mergekit" / "bin" / "mergekit-yaml"
 REST: Final = 4.0  # seconds; Linux reports free pages to the host every two
+LONG_REST: Final = 30.0
+"""Seconds where the inputs come from the disk: that of a virtual machine gives some GB at once, and then a part of it."""
 SET_ASIDE: Final = {"CI", "PYTHONDONTWRITEBYTECODE"}
 """Variables that would keep ramekin from writing its lock, or interpreters from keeping what they compiled."""
 
@@ -54,6 +56,11 @@ class Checkpoints:
     def cached(self) -> bool:
         """Whether the page cache can hold the inputs beside an output, or its copy, and a process."""
         return fits_cache(self.bytes_in)
+
+    @property
+    def rest(self) -> float:
+        """Seconds to wait before each command."""
+        return REST if self.cached else LONG_REST
 
     @property
     def home(self) -> Path:
@@ -99,15 +106,15 @@ class Checkpoints:
 
     def bytes_alone(self) -> tuple[float, float]:
         """Seconds of `cat` of all inputs to nowhere, and of `cp` of a checkpoint to the same disk."""
-        settle()
+        settle(self.rest)
         cat = measured(["cat", *map(str, self.inputs)]).wall
-        settle()
+        settle(self.rest)
         copies = self.directory / "copies"
         copies.mkdir()
         files = [str(path) for path in self.inputs if path.parent.name == "base"]
         cp = measured(["cp", "--reflink=never", "--sparse=never", *files, str(copies)]).wall
         shutil.rmtree(copies)
-        settle()
+        settle(self.rest)
         return cat, cp
 
     def run(self, row: Row, command: Sequence[str]) -> None:
@@ -122,14 +129,14 @@ class Checkpoints:
         print(f"  {row.size}B {row.name}: {row.rounds[-1].wall:.2f} s, {row.ratio:.2f}", file=sys.stderr)
 
 
-def settle() -> None:
+def settle(rest: float) -> None:
     """Let all that is measured find the same: a disk that is at rest, and no memory that was just in use.
 
     A virtual machine gives memory back to its host some seconds after it became free, and takes it again page by page:
     `cp` to memory that the command before has just freed is ten times as fast as to memory that is fetched anew.
     """
     os.sync()
-    time.sleep(REST)
+    time.sleep(rest)
 
 
 def ramekin(*arguments: str) -> list[str]:

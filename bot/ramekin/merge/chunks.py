@@ -17,7 +17,7 @@ from ramekin.plan.layout import Part, TensorTask
 _J = TypeVar("_J")
 _CHANGE_SIZE = 4  # what an adapter adds is formed in float32
 _LINE = 64  # bytes of a cache line: what there is of one source shares none with another
-_READ = 128 << 10  # bytes that a loop reads at a time
+_READ = 256 << 10  # bytes that a loop reads at a time
 
 
 @dataclass(frozen=True, slots=True)
