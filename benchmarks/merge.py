@@ -32,7 +32,7 @@ HERE: Final = Path(__file__).parent
 MERGEKIT: Final = HERE.parent / ".venv-mergekit" / "bin" / "mergekit-yaml"
 REST: Final = 4.0  # seconds; Linux reports free pages to the host every two
 LONG_REST: Final = 30.0
-"""Seconds where the inputs come from the disk: that of a virtual machine gives some GB at once, and then a part of it."""
+"""Seconds where inputs come from the disk: that of a virtual machine gives some GB at once, and then less a second."""
 SET_ASIDE: Final = {"CI", "PYTHONDONTWRITEBYTECODE"}
 """Variables that would keep ramekin from writing its lock, or interpreters from keeping what they compiled."""
 

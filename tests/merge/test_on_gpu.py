@@ -23,7 +23,7 @@ from test_properties import HOSTILE, checkpoints
 
 from ramekin.environment import Processes
 from ramekin.errors import DamagedError, RamekinError, ResourceError, UsageError
-from ramekin.merge import devices, passes
+from ramekin.merge import devices, reading
 from ramekin.merge.arrays import BF16, CHANGE, F16, F32, SPARE, blocks_of, in_memory
 from ramekin.merge.engine import Means, merge_weights, probe
 from ramekin.merge.loops import choosing
@@ -219,8 +219,8 @@ OURS |= {
 def test_a_whole_merge_on_a_gpu_writes_the_same_files(
     name: str, on_gpu: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(passes, "_PLACES", 4)  # so that TIES counts magnitudes, even in small tensors
-    monkeypatch.setattr(passes, "_PLACE", 32)
+    monkeypatch.setattr(reading, "_PLACES", 4)  # so that TIES counts magnitudes, even in small tensors
+    monkeypatch.setattr(reading, "_PLACE", 32)
     mixtures = [("F16", "F32", "BF16", "F16"), ("BF16",) * 4]
     for dtypes in mixtures[: 1 if "filter" in name and not interpreting.HERE else 2]:  # a program for each filter
         given_ = checkpoint(tmp_path / dtypes[0], dtypes, shards=THREE_SHARDS)

@@ -20,13 +20,14 @@ from test_properties import DTYPES, checkpoints, finite, values
 
 from ramekin.checkpoint.tensors import ITEM_SIZES
 from ramekin.errors import DamagedError
-from ramekin.merge import passes
-from ramekin.merge.chunks import Chunk, Slot, Window
+from ramekin.merge import reading
+from ramekin.merge.chunks import Chunk, Window
 from ramekin.merge.engine import Means, MergedWeights, merge_candidates, merge_weights
+from ramekin.merge.files import Factors, Span
 from ramekin.merge.loops.on_processor import philox
 from ramekin.merge.operators import averaging
 from ramekin.merge.operators.cuts import Bounds, Cut, Selection
-from ramekin.merge.passes import Job, Pass, TensorJob
+from ramekin.merge.reading import Reader
 from ramekin.merge.resources import Resources
 from ramekin.methods import (
     Average,
@@ -146,8 +147,8 @@ def test_merges_as_its_paper_says(
 ) -> None:
     method = drawing.draw(methods(kind, list(made[1])))
     with tempfile.TemporaryDirectory() as place, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(passes, "_PLACES", sample[0])
-        patch.setattr(passes, "_PLACE", sample[1])
+        patch.setattr(reading, "_PLACES", sample[0])
+        patch.setattr(reading, "_PLACE", sample[1])
         check(lay_out(Path(place) / "in", *made, dtype=dtype), method, Path(place) / "out", how)
 
 
@@ -480,8 +481,8 @@ CANDIDATES: Mapping[str, Method] = {
 def test_candidates_are_what_each_would_be_alone(
     dtypes: tuple[str, ...], how: Resources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(passes, "_PLACES", 4)  # so that TIES looks at tensors as at large ones
-    monkeypatch.setattr(passes, "_PLACE", 64)
+    monkeypatch.setattr(reading, "_PLACES", 4)  # so that TIES looks at tensors as at large ones
+    monkeypatch.setattr(reading, "_PLACE", 64)
     sources = checkpoint(tmp_path / "in", dtypes, shards=THREE_SHARDS)
     found: dict[str, dict[str, bytes]] = {name: {} for name in CANDIDATES}
 
@@ -513,18 +514,18 @@ def test_candidates_share_what_is_read(
         parts = (chunk.task.base, *chunk.task.experts)
         read.append(sum(chunk.present(part) * ITEM_SIZES[part.dtype] for part in parts))
 
-    before, as_it_goes = Pass._read_before, Pass._read_as_it_goes
+    before, as_it_goes = Reader.before, Reader.as_it_goes
 
-    def read_before(self: Pass, window: Window, tensor: TensorJob, piece: Chunk) -> None:
+    def read_before(self: Reader, window: Window, piece: Chunk, factors: Mapping[int, Factors]) -> None:
         note(piece)
-        before(self, window, tensor, piece)
+        before(self, window, piece, factors)
 
-    def read_as_it_goes(self: Pass, job: Job, slot: Slot, window: Window) -> None:
-        note(job.chunk)
-        as_it_goes(self, job, slot, window)
+    def read_as_it_goes(self: Reader, window: Window, chunk: Chunk) -> list[Span]:
+        note(chunk)
+        return as_it_goes(self, window, chunk)
 
-    monkeypatch.setattr(Pass, "_read_before", read_before)
-    monkeypatch.setattr(Pass, "_read_as_it_goes", read_as_it_goes)
+    monkeypatch.setattr(Reader, "before", read_before)
+    monkeypatch.setattr(Reader, "as_it_goes", read_as_it_goes)
     methods_ = {name: CANDIDATES[name] for name in names}
     merge_candidates(sources.layout, sources.supply, methods_, lambda *_: None, means=Means(Resources(4000, 3)))
     assert sum(read) == reads * sources.layout.input_bytes

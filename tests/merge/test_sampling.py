@@ -11,11 +11,10 @@ from synthetic import Sources, data, lay_out, write_safetensors
 
 from ramekin.checkpoint.tensors import LowRank
 from ramekin.errors import DamagedError
-from ramekin.merge import passes
+from ramekin.merge import reading
 from ramekin.merge.arrays import Words
 from ramekin.merge.files import OpenSources, Span, roles_of
-from ramekin.merge.passes import Pass, TensorJob
-from ramekin.merge.resources import Resources
+from ramekin.merge.reading import Reader
 from ramekin.plan.layout import Layout, Part, Shard
 
 ROWS, COLUMNS = 300, 128
@@ -56,7 +55,7 @@ def sample(made: Sources, *, slow: bool | None = None) -> Words:
         }
         if slow is not None:
             opened._waited(opened.place(Span(0, task.base, 0, 1))[0], 0, 1, 1.0 if slow else 0.0)
-        return Pass(opened, Resources())._sample(TensorJob(task, (), factors))
+        return Reader(opened).sample(task, factors)
 
 
 @pytest.mark.parametrize("adapter", [False, True], ids=["whole", "adapter"])
@@ -65,8 +64,8 @@ def test_a_sample_has_the_magnitudes_of_its_places(
     places: int | None, adapter: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made, changes = sources(tmp_path, adapter=adapter)
-    monkeypatch.setattr(passes, "_PLACES", places or ROWS)
-    monkeypatch.setattr(passes, "_PLACE", COLUMNS)
+    monkeypatch.setattr(reading, "_PLACES", places or ROWS)
+    monkeypatch.setattr(reading, "_PLACE", COLUMNS)
     found = sample(made).view(np.float32)
     starts = np.linspace(0, (ROWS - 1) * COLUMNS, places).astype(int) if places else [0]
     size = COLUMNS if places else ROWS * COLUMNS
@@ -81,8 +80,8 @@ def test_places_are_asked_for_together_where_files_come_from_a_disk(
     slow: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made, _ = sources(tmp_path, adapter=False)
-    monkeypatch.setattr(passes, "_PLACES", 5)
-    monkeypatch.setattr(passes, "_PLACE", COLUMNS)
+    monkeypatch.setattr(reading, "_PLACES", 5)
+    monkeypatch.setattr(reading, "_PLACE", COLUMNS)
     asked: list[int] = []
     monkeypatch.setattr(os, "posix_fadvise", lambda _file, _start, size, _why: asked.append(size))
     sample(made, slow=slow)

@@ -4,26 +4,21 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
 
 import numpy as np
 
-from ramekin.checkpoint.tensors import ITEM_SIZES, LowRank, Tensor
-from ramekin.merge.arrays import CHANGE, KINDS, Bytes, Words
+from ramekin.checkpoint.tensors import ITEM_SIZES, LowRank
+from ramekin.merge.arrays import Bytes, Words
 from ramekin.merge.chunks import Chunk, Landing, Slot, Window, cut, element_bytes, in_order
-from ramekin.merge.files import Factors, OpenSources, Span
+from ramekin.merge.files import Factors, OpenSources
 from ramekin.merge.loops.choosing import Loops, loops_for
-from ramekin.merge.loops.on_processor import form_changes, magnitudes
 from ramekin.merge.operators import Operator, TensorWork
+from ramekin.merge.reading import Reader
 from ramekin.merge.resources import Resources
-from ramekin.merge.sizes import BLOCK, LEAST_ROOM
-from ramekin.plan.layout import Part, TensorTask
+from ramekin.plan.layout import TensorTask
 
 Write = Callable[[Chunk, int, Bytes], None]
 """Is given each finished chunk, the number of the operator and its bytes; from any thread."""
-
-_PLACES: Final = 256
-_PLACE: Final = 128  # elements read at each place of a sample
 
 
 @dataclass
@@ -77,6 +72,10 @@ class Pass:
     operators: Sequence[Operator] = ()
     write: Write | None = None
     thresholds: Sequence[float] = ()
+
+    @property
+    def _reader(self) -> Reader:
+        return Reader(self.sources)
 
     @property
     def _loops(self) -> Loops:
@@ -169,20 +168,20 @@ class Pass:
             return TensorJob(task, (), factors)
 
         def sample() -> Words:
-            return self._sample(TensorJob(task, (), factors))
+            return self._reader.sample(task, factors)
 
         return TensorJob(task, tuple(operator.on(task, sample) for operator in self.operators), factors)
 
     def _do(self, job: Job, slot: Slot, window: Window) -> None:
         chunk = job.chunk
         if chunk.task.operation == "copy":
-            self._copy(chunk, slot)
+            self._reader.copy(chunk, slot)
         else:
             if self._direct(job.tensor, job.lookers):
                 self._read_as_it_goes(job, slot, window)
             else:
                 for piece in chunk.pieces(self._piece_bytes(job.tensor), job.row):
-                    self._read_before(window, job.tensor, piece)
+                    self._reader.before(window, piece, job.tensor.factors)
                     self._compute(job, piece, slot, window)
             window.give(slot.counts, slot.bad)
         if self.write and not job.lookers:
@@ -198,33 +197,13 @@ class Pass:
 
     def _read_as_it_goes(self, job: Job, slot: Slot, window: Window) -> None:
         """Have the loop read what it needs, and ask for what comes next if it had to wait."""
-        spans = self._reading(window, job.chunk)
+        spans = self._reader.as_it_goes(window, job.chunk)
         started = time.perf_counter() - time.thread_time()
         self._compute(job, job.chunk, slot, window)
         waited = time.perf_counter() - time.thread_time() - started
-        self._check(window, spans)
+        self._reader.check(window, spans)
         for span in spans:
             self.sources.waited(span, waited)
-
-    def _reading(self, window: Window, chunk: Chunk, most: int | None = None) -> list[Span]:
-        """Have loops read a chunk themselves, at most so many elements at a time; what they may read."""
-        spans = []
-        for source, part in enumerate((chunk.task.base, *chunk.task.experts)):
-            present = chunk.present(part)
-            if not isinstance(part, Tensor) or not present:
-                window.expect(source, 0, 0, 0)
-                continue
-            span = Span(source, part, chunk.first, present)
-            window.read_from(source, KINDS[part.dtype], present, *self.sources.place(span), most)
-            spans.append(span)
-        return spans
-
-    def _check(self, window: Window, spans: Sequence[Span]) -> None:
-        """Raise what has kept a loop from reading."""
-        lost = window.lost
-        for span in spans:
-            if span.source in lost:
-                raise self.sources.lost(span)
 
     def _compute(self, job: Job, piece: Chunk, slot: Slot, window: Window) -> None:
         """Have the loops go over a piece of a chunk, or all of it."""
@@ -243,65 +222,3 @@ class Pass:
         for number, work in enumerate(works):
             window.turn_to(len(self.thresholds) + number)
             work.merge(piece, window, slot.outs[number, start : start + piece.count * size])
-
-    def _read_before(self, window: Window, tensor: TensorJob, piece: Chunk) -> None:
-        """Have all that the sources have of a piece in memory."""
-        for source, part in enumerate((tensor.task.base, *tensor.task.experts)):
-            present = piece.present(part)
-            if isinstance(part, LowRank):
-                self._form(tensor, source, part, piece.first, window.expect(source, CHANGE, present, 4 * present))
-                continue
-            size = ITEM_SIZES[part.dtype] if part else 0
-            into = window.expect(source, _kind(part), present, present * size)
-            if part and present:
-                self.sources.read(source, part, piece.first * size, into.data)
-
-    def _form(self, tensor: TensorJob, source: int, part: LowRank, first: int, into: Bytes) -> None:
-        factors = tensor.factors[source]
-        form_changes(factors.a, factors.b, np.float32(part.scaling), part.transposed, first, into.view(np.float32))
-
-    def _read(self, source: int, tensor: Tensor, first: int, count: int) -> Bytes:
-        size = ITEM_SIZES[tensor.dtype]
-        found: Bytes = np.empty(count * size, np.uint8)
-        if count:
-            self.sources.read(source, tensor, first * size, found.data)
-        return found
-
-    def _sample(self, tensor: TensorJob) -> Words:
-        """Magnitudes of the experts' changes, `[N, places, elements]`: all there are, or some here and there."""
-        task, few = tensor.task, tensor.task.numel <= _PLACES * _PLACE
-        each = BLOCK if few else _PLACE
-        starts = np.arange(0, task.numel, BLOCK) if few else np.linspace(0, task.numel - _PLACE, _PLACES).astype(int)
-        size = task.numel if few else _PLACES * _PLACE
-        sampled: Words = np.empty((len(task.experts), size), np.uint32)
-        window, whole = Window(len(task.experts), LEAST_ROOM), Chunk(task, 0, task.numel, last=True)
-        if tensor.factors:
-            for number, start in enumerate(starts.tolist()):
-                piece = Chunk(task, start, min(each, task.numel - start), last=False)
-                self._read_before(window, tensor, piece)
-                found = np.empty((len(task.experts), piece.count), np.uint32)
-                magnitudes(*window.sources, piece.count, np.zeros(1, np.int64), each, found, window.bad)
-                sampled[:, number * each :][:, : piece.count] = found
-        else:
-            spans = self._reading(window, whole, each)
-            self.sources.ask(spans, starts.tolist(), each)
-            magnitudes(*window.sources, task.numel, starts, each, sampled, window.bad)
-            self._check(window, spans)
-        return sampled.reshape(len(sampled), -1, each) if not few else sampled[:, None]
-
-    def _copy(self, chunk: Chunk, slot: Slot) -> None:
-        base = self._read(0, chunk.task.base, chunk.first, chunk.count)
-        slot.outs[:, : len(base)] = base
-        slot.counts[:], slot.bad[:] = 0, 0
-        for t, part in enumerate(chunk.task.experts):
-            if isinstance(part, Tensor):
-                other = self._read(t + 1, part, chunk.first, chunk.present(part))
-                differ = np.count_nonzero(base[: len(other)] != other)
-                slot.bad[t + 1] = differ + (part.dtype != chunk.task.base.dtype)
-
-
-def _kind(part: Part) -> int:
-    """How the loops number what a source has of a tensor."""
-    if part is None:
-        return 0
-    return CHANGE if isinstance(part, LowRank) else KINDS.get(part.dtype, 0)
