@@ -58,11 +58,6 @@ class Checkpoints:
         return fits_cache(self.bytes_in)
 
     @property
-    def rest(self) -> float:
-        """Seconds to wait before each command."""
-        return REST if self.cached else LONG_REST
-
-    @property
     def home(self) -> Path:
         """Where programs keep what they remember, such as digests."""
         return self.directory / "home"
@@ -106,15 +101,16 @@ class Checkpoints:
 
     def bytes_alone(self) -> tuple[float, float]:
         """Seconds of `cat` of all inputs to nowhere, and of `cp` of a checkpoint to the same disk."""
-        settle(self.rest)
+        rest = REST if self.cached else LONG_REST
+        settle(rest)
         cat = measured(["cat", *map(str, self.inputs)]).wall
-        settle(self.rest)
+        settle(rest)
         copies = self.directory / "copies"
         copies.mkdir()
         files = [str(path) for path in self.inputs if path.parent.name == "base"]
         cp = measured(["cp", "--reflink=never", "--sparse=never", *files, str(copies)]).wall
         shutil.rmtree(copies)
-        settle(self.rest)
+        settle(rest)
         return cat, cp
 
     def run(self, row: Row, command: Sequence[str]) -> None:

@@ -13,7 +13,7 @@ from ramekin.manifest.model import Manifest
 from ramekin.manifest.reading import read_manifest
 from ramekin.merge.equipping import equip
 from ramekin.methods import Arm, BestOf, Choosing, Method
-from ramekin.methods.choices import WIDE_POOL, label_of
+from ramekin.methods.choices import label_of
 from ramekin.methods.watched import Saliency, Shift, watched_in_words, without_the_papers
 from ramekin.plan.measuring import decides_by_tasks
 from ramekin.preparing import Prepared
@@ -61,8 +61,7 @@ def _choosing(method: Method) -> Choosing:
     """The manifest's method if it chooses among candidates; else such a one with the method among the usual ones."""
     if isinstance(method, Choosing):
         return method
-    usual = {label_of(entry): entry for entry in (kind(name=kind.title()) for kind in WIDE_POOL)}
-    return BestOf.model_validate({"pool": [*(usual | {label_of(method): method}).values()]})
+    return BestOf.model_validate({"pool": [*(BestOf().candidates | {label_of(method): method}).values()]})
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from ramekin.hub import serve
+from ramekin.merge.loops.on_processor import count_patterns
 from tests.integration.bad_sources import sharded
 from tests.integration.conftest import EXPERTS, World, family_files, push
 
@@ -62,6 +63,7 @@ def test_a_plan_loads_nothing_that_reads_weights(world: World) -> None:
 
 
 def test_statistics_wait_for_no_plan_and_no_report(world: World) -> None:
+    count_patterns.load()  # else the command would have to compile it, by numba
     found = modules(world.directory, ("stats", "merge.yaml"), world.environment)
     assert "ramekin.merge.engine" in found
     assert not found & {

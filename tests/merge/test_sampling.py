@@ -91,10 +91,9 @@ def test_places_are_asked_for_together_where_files_come_from_a_disk(
 def test_a_file_that_ends_while_it_is_sampled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made, _ = sources(tmp_path, adapter=False)
     path = made.files["expert:near"]["near.safetensors"]
-    with monkeypatch.context() as patch:
-        patch.setattr(OpenSources, "prepare", _cut_short(path, OpenSources.prepare))
-        with pytest.raises(DamagedError, match=r"near\.safetensors ends after .* within tensor `w`"):
-            sample(made)
+    monkeypatch.setattr(OpenSources, "prepare", _cut_short(path, OpenSources.prepare))
+    with pytest.raises(DamagedError, match=r"near\.safetensors ends after .* within tensor `w`"):
+        sample(made)
 
 
 def _cut_short(path: Path, prepare: object) -> object:

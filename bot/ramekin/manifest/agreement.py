@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -11,11 +11,10 @@ from ramekin.manifest.document import Document, join
 from ramekin.manifest.evaluation import OF_ITS_TASKS, OF_THE_HARNESS, Evaluation
 from ramekin.manifest.model import MAX_EXPERTS, Source
 from ramekin.manifest.nodes import Flaw
+from ramekin.manifest.places import method_named
 from ramekin.manifest.suggestions import listed, near
-from ramekin.methods import METHODS, Choosing, Method
+from ramekin.methods import Choosing, Method
 from ramekin.text import printable
-
-_KINDS: Final = {kind.title(): kind for kind in METHODS}
 
 
 def disagreements(document: Document, directory: Path) -> Iterator[Flaw]:
@@ -30,8 +29,9 @@ def disagreements(document: Document, directory: Path) -> Iterator[Flaw]:
     named = experts if isinstance(experts, dict) else {}
     yield from _shared_sources(data, named, document.lines, directory)
     if 0 < len(named) <= MAX_EXPERTS:
-        yield from _method(data.get("method"), tuple(named), document.lines)
-        yield from _benchmarks(data, tuple(named), document.lines)
+        if method := _read(data):
+            yield from _method(method, tuple(named), document.lines)
+        yield from _benchmarks(data, method, tuple(named), document.lines)
         yield from _tasks(data, tuple(named), document.lines)
     yield from _gate(data, document.lines)
 
@@ -73,21 +73,17 @@ def _identity(value: object, directory: Path) -> tuple[str, str] | None:
     return os.path.normpath(directory / (source.path or "")), ""
 
 
-def _read(value: object) -> Method | None:
-    """The method, if it is one; what is wrong with it is told elsewhere."""
-    name = value.get("name") if isinstance(value, dict) else None
-    kind = _KINDS.get(name) if isinstance(name, str) else None
+def _read(data: Mapping[str, Any]) -> Method | None:
+    """The method, if it is right by itself; what is wrong with it is told elsewhere."""
+    kind = method_named(data)
     try:
-        return kind.model_validate(value, strict=True) if kind else None
+        return kind.model_validate(data["method"], strict=True) if kind else None
     except ValidationError:
         return None
 
 
-def _method(value: object, experts: tuple[str, ...], lines: Mapping[str, int]) -> Iterator[Flaw]:
+def _method(method: Method, experts: tuple[str, ...], lines: Mapping[str, int]) -> Iterator[Flaw]:
     """A method that needs more experts, and parameters that go by names which the experts do not have."""
-    method = _read(value)
-    if method is None:
-        return
     if len(experts) < method.least_experts:
         what = f"`method.name: {method.title()}` needs at least {method.least_experts} experts"
         yield Flaw(what, "name another expert, or choose another method", lines["method.name"])
@@ -103,7 +99,9 @@ def _method(value: object, experts: tuple[str, ...], lines: Mapping[str, int]) -
         yield Flaw(f"`{path}` has no number for {_shown(names)}", hint, lines[path])
 
 
-def _benchmarks(data: Mapping[str, Any], experts: tuple[str, ...], lines: Mapping[str, int]) -> Iterator[Flaw]:
+def _benchmarks(
+    data: Mapping[str, Any], method: Method | None, experts: tuple[str, ...], lines: Mapping[str, int]
+) -> Iterator[Flaw]:
     """Benchmarks that a method needs, and what they name."""
     written = data.get("benchmarks", {})
     found = written if isinstance(written, dict) else {}
@@ -112,7 +110,6 @@ def _benchmarks(data: Mapping[str, Any], experts: tuple[str, ...], lines: Mappin
         donor = each.get("expert")
         if isinstance(donor, str) and donor not in experts:
             yield _stranger(f"benchmarks.{name}.expert", donor, experts, lines)
-    method = _read(data.get("method"))
     if not isinstance(method, Choosing):
         return
     if written == {}:

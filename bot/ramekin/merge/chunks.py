@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 
 from ramekin.checkpoint.tensors import ITEM_SIZES, LowRank
-from ramekin.merge.arrays import F32, FILE, KINDS, LOST, Bytes, Counts, in_memory
+from ramekin.merge.arrays import FILE, KINDS, LOST, Bytes, Counts, in_memory
 from ramekin.merge.resources import Resources
 from ramekin.merge.sizes import BLOCK, LEAST_ROOM, MAX_EXPERTS
 from ramekin.plan.layout import Part, TensorTask
@@ -17,7 +17,7 @@ from ramekin.plan.layout import Part, TensorTask
 _J = TypeVar("_J")
 _CHANGE_SIZE = 4  # what an adapter adds is formed in float32
 _LINE = 64  # bytes of a cache line: what there is of one source shares none with another
-_READ = 256 << 10  # bytes that a loop reads at a time
+READ = 256 << 10  # bytes that a loop reads at a time, if there is room
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,6 @@ class Window:
         if experts > MAX_EXPERTS or size < LEAST_ROOM:
             raise ValueError("loops have no room for more experts, or want more of a source at once")
         self._rows: Bytes = np.empty((experts + 1, -(-size // _LINE) * _LINE), np.uint8)
-        self._room = min(size, _READ)
         self.places = in_memory([row.ctypes.data for row in self._rows])
         self.kinds: Bytes = np.zeros(experts + 1, np.uint8)
         self.limits: Counts = np.zeros(experts, np.int64)
@@ -138,11 +137,10 @@ class Window:
         self.places[source, FILE] = -1
         return self._rows[source, :size]
 
-    def read_from(self, source: int, kind: int, elements: int, file: int, start: int, most: int | None = None) -> None:
-        """Say which file a loop is to read a source's elements from, from which byte on, and how many at a time."""
+    def read_from(self, source: int, kind: int, elements: int, file: int, start: int, most: int = READ) -> None:
+        """Say which file a loop is to read a source's elements from, from which byte on, and how many bytes at once."""
         self._say(source, kind, elements)
-        room = self._room if most is None else most * (2 if kind < F32 else 4)
-        self.places[source, FILE:] = file, start, elements, room, 0, 0, 0
+        self.places[source, FILE:] = file, start, elements, min(self._rows.shape[1], most), 0, 0, 0
 
     @property
     def lost(self) -> list[int]:

@@ -140,10 +140,9 @@ class OpenSources:
         return Factors(self._whole(source, product.a), self._whole(source, product.b))
 
     def _whole(self, source: int, tensor: Tensor) -> Floats:
-        raw: Bytes = np.empty(tensor.nbytes, np.uint8)
+        raw = self.bytes_of(Span(source, tensor, 0, tensor.numel))
         values: Floats = np.empty(tensor.numel, np.float32)
         if tensor.numel:
-            self.read(source, tensor, 0, raw.data)
             load(raw.ctypes.data, KINDS[tensor.dtype], tensor.numel, values)
         return values.reshape(tensor.shape)
 
@@ -220,11 +219,17 @@ class OpenSources:
         Raises:
             DamagedError: The file ends too early or cannot be read.
         """
-        tensor = chunk.task.base
-        size = ITEM_SIZES[tensor.dtype]
-        found: Bytes = np.empty(chunk.count * size, np.uint8)
-        if chunk.count:
-            self.read(0, tensor, chunk.first * size, found.data)
+        return self.bytes_of(Span(0, chunk.task.base, chunk.first, chunk.count))
+
+    def bytes_of(self, span: Span) -> Bytes:
+        """The bytes of a span.
+
+        Raises:
+            DamagedError: The file ends too early or cannot be read.
+        """
+        found: Bytes = np.empty(span.nbytes, np.uint8)
+        if span.count:
+            self.read(span.source, span.tensor, span.start, found.data)
         return found
 
     def name(self, source: int, tensor: Tensor) -> str:

@@ -7,8 +7,8 @@ from typing import Final
 import numpy as np
 
 from ramekin.checkpoint.tensors import ITEM_SIZES, LowRank, Tensor
-from ramekin.merge.arrays import CHANGE, KINDS, Bytes, Words
-from ramekin.merge.chunks import Chunk, Slot, Window
+from ramekin.merge.arrays import CHANGE, KINDS, Words
+from ramekin.merge.chunks import READ, Chunk, Slot, Window
 from ramekin.merge.files import Factors, OpenSources, Span
 from ramekin.merge.loops.on_processor import form_changes, magnitudes
 from ramekin.merge.sizes import BLOCK, LEAST_ROOM
@@ -28,8 +28,8 @@ class Reader:
 
     sources: OpenSources
 
-    def as_it_goes(self, window: Window, chunk: Chunk, most: int | None = None) -> list[Span]:
-        """Have loops read a chunk themselves, at most so many elements at a time; what they may read."""
+    def as_it_goes(self, window: Window, chunk: Chunk, most: int = READ) -> list[Span]:
+        """Have loops read a chunk themselves, at most so many bytes of a source at a time; what they may read."""
         spans = []
         for source, part in enumerate((chunk.task.base, *chunk.task.experts)):
             present = chunk.present(part)
@@ -85,26 +85,19 @@ class Reader:
                 magnitudes(*window.sources, piece.count, np.zeros(1, np.int64), each, found, window.bad)
                 sampled[:, number * each :][:, : piece.count] = found
         else:
-            spans = self.as_it_goes(window, whole, each)
+            spans = self.as_it_goes(window, whole, 4 * each)  # bytes for any element
             self.sources.ask(spans, starts.tolist(), each)
             magnitudes(*window.sources, task.numel, starts, each, sampled, window.bad)
             self.check(window, spans)
-        return sampled.reshape(len(sampled), -1, each) if not few else sampled[:, None]
+        return sampled.reshape(len(sampled), 1 if few else _PLACES, -1)
 
     def copy(self, chunk: Chunk, slot: Slot) -> None:
         """Take over a chunk from the base, and count where an expert differs."""
-        base = self._read(0, chunk.task.base, chunk.first, chunk.count)
+        base = self.sources.whole(chunk)
         slot.outs[:, : len(base)] = base
         slot.counts[:], slot.bad[:] = 0, 0
         for t, part in enumerate(chunk.task.experts):
             if isinstance(part, Tensor):
-                other = self._read(t + 1, part, chunk.first, chunk.present(part))
+                other = self.sources.bytes_of(Span(t + 1, part, chunk.first, chunk.present(part)))
                 differ = np.count_nonzero(base[: len(other)] != other)
                 slot.bad[t + 1] = differ + (part.dtype != chunk.task.base.dtype)
-
-    def _read(self, source: int, tensor: Tensor, first: int, count: int) -> Bytes:
-        size = ITEM_SIZES[tensor.dtype]
-        found: Bytes = np.empty(count * size, np.uint8)
-        if count:
-            self.sources.read(source, tensor, first * size, found.data)
-        return found

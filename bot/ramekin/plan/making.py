@@ -53,7 +53,7 @@ class MadePlan:
         Raises:
             IncompatibleError: The checkpoints or their licences do not fit together; with every mismatch.
         """
-        problems = mismatches(self.plan.errors)
+        problems = mismatches(self.plan.findings)
         problems += [Problem(problem, "choose other sources") for problem in self.plan.licence.problems]
         if problems or self.layout is None:
             raise IncompatibleError(problems=problems)

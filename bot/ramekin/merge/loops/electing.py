@@ -11,11 +11,10 @@ from numba import carray  # type: ignore[attr-defined]
 from ramekin.merge.arrays import SPARE, Bytes, Counts, Floats, Words
 from ramekin.merge.loops.compiling import as_bits, compiled, room, room_for_block, room_for_rows
 from ramekin.merge.loops.conversion import load_block, store
-from ramekin.merge.loops.masking import drop, keep
+from ramekin.merge.loops.masking import KEPT, drop, keep
 from ramekin.merge.sizes import BLOCK, MAX_EXPERTS
 
 _MAGNITUDE: Final = np.uint32(0x7FFFFFFF)
-_ALL: Final = np.uint32(0xFFFFFFFF)
 
 _NOWHERE: Final = SPARE - 1
 _room_for_counts: Final = room(8 * (MAX_EXPERTS + 2))
@@ -151,7 +150,7 @@ def _trim(change: Floats, n: int, cut: np.uint32, allowed: int) -> int:
         least = cut if equals <= allowed else np.uint32(cut + np.uint32(1))
         stays = carray(room_for_block(), (BLOCK,), np.uint32)
         for i in range(n):
-            stays[i] = _ALL if (as_bits(change[i]) & _MAGNITUDE) >= least else np.uint32(0)
+            stays[i] = KEPT if (as_bits(change[i]) & _MAGNITUDE) >= least else np.uint32(0)
         keep(change, n, stays)
         return int(max(0, allowed - int(equals)))
     for i in range(n):

@@ -12,11 +12,13 @@ from numba import carray  # type: ignore[attr-defined]
 from ramekin.merge.arrays import Floats, Words
 from ramekin.merge.loops.compiling import as_bits, as_float, compiled, room
 
+KEPT: Final = np.uint32(0xFFFFFFFF)
+"""The mask of a change that stays; 0 is that of another."""
+
 _M0: Final = np.uint64(0xD2511F53)
 _M1: Final = np.uint64(0xCD9E8D57)
 _W0: Final = np.uint32(0x9E3779B9)
 _W1: Final = np.uint32(0xBB67AE85)
-_ALL: Final = np.uint32(0xFFFFFFFF)
 _LOW: Final = np.uint64(0xFFFFFFFF)
 _LANES: Final = 256  # counters at a time: each array of words stays in the first-level cache
 _room_for_words: Final = room(4 * 4 * _LANES)
@@ -46,7 +48,7 @@ def philox(key0: np.uint32, key1: np.uint32, first: int, words: Words) -> None:
 
 @compiled
 def keep(change: Floats, n: int, stays: Words) -> None:
-    """Set to 0 those of `n` changes whose mask is 0; that of the others is all ones.
+    """Set to 0 those of `n` changes whose mask is not `KEPT` but 0.
 
     Masks are stored and read again, because what a compiler makes of a store that depends on a comparison takes some
     processors ten times as long.
@@ -78,7 +80,7 @@ def drop(change: Floats, n: int, key0: np.uint32, key1: np.uint32, first: int, t
         philox(key0, key1, counter, words)
         for i in range(_LANES):
             for word in range(4):
-                stays[4 * i + word] = _ALL if words[word, i] > last else np.uint32(0)
+                stays[4 * i + word] = KEPT if words[word, i] > last else np.uint32(0)
         size = min(n - done, 4 * _LANES - lane)
         keep(change[done:], size, stays[lane:])
         done += size

@@ -137,8 +137,8 @@ class Selection:
 
     def _settle(self, t: int, bounds: Bounds, above: int, tables: list["_Table"]) -> None:
         counts: Counts = np.zeros(bounds.bins, np.int64)
-        for each in (table.counts for table in tables):
-            counts += each[t, : bounds.bins]
+        for table in tables:
+            counts += table.counts[t, : bounds.bins]
         if self._totals is not None:
             counts += self._totals[t, : bounds.bins]
         from_the_top = np.cumsum(counts[::-1])
